@@ -1,0 +1,78 @@
+/**
+ * Puts containers on a network of one kind (bridge, …). The engine gives it the namespace of a container as a path; the
+ * driver makes the link, addresses and routes inside, and publishes ports. It keeps nothing in memory that it could not
+ * find again: `restore` brings the host to what the records say, after a restart or a reboot.
+ */
+export interface NetworkDriver {
+  readonly name: string;
+  createNetwork(network: NetworkRecord): Promise<void>;
+  removeNetwork(network: NetworkRecord): Promise<void>;
+  attach(network: NetworkRecord, endpoint: EndpointRequest): Promise<Endpoint>;
+  /** Undoes `attach`, the published ports included. The namespace may be gone already. */
+  detach(network: NetworkRecord, endpoint: Endpoint): Promise<void>;
+  restore(network: NetworkRecord, endpoints: readonly Endpoint[]): Promise<void>;
+}
+
+export interface NetworkRecord {
+  id: string;
+  name: string;
+  driver: string;
+  created: string;
+  internal: boolean;
+  attachable: boolean;
+  enableIPv6: boolean;
+  ipam: { driver: string; options: Record<string, string>; config: SubnetConfig[] };
+  options: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+export interface SubnetConfig {
+  /** CIDR. */
+  subnet: string;
+  gateway?: string;
+  ipRange?: string;
+  auxAddresses?: Record<string, string>;
+}
+
+export interface EndpointRequest {
+  /** 64 hexadecimal characters. */
+  endpointId: string;
+  containerId: string;
+  /** Path of the network namespace, e.g. `/run/hull/netns/<id>`. */
+  netns: string;
+  interfaceName?: string;
+  macAddress?: string;
+  ipv4Address?: string;
+  ipv6Address?: string;
+  ports: PortRequest[];
+}
+
+/** One wanted published port. */
+export interface PortRequest {
+  containerPort: number;
+  protocol: 'tcp' | 'udp' | 'sctp';
+  /** All of the host's addresses without it. */
+  hostIp?: string;
+  /** 0 or absent: a free one of the host's ephemeral range. With `hostPortEnd`, a free one of that range. */
+  hostPort?: number;
+  hostPortEnd?: number;
+}
+
+export interface PublishedPort {
+  containerPort: number;
+  protocol: 'tcp' | 'udp' | 'sctp';
+  hostIp: string;
+  hostPort: number;
+}
+
+export interface Endpoint {
+  endpointId: string;
+  networkId: string;
+  containerId: string;
+  netns: string;
+  interfaceName: string;
+  macAddress: string;
+  ipv4?: { address: string; prefixLength: number; gateway?: string };
+  ipv6?: { address: string; prefixLength: number; gateway?: string };
+  ports: PublishedPort[];
+}

@@ -1,0 +1,135 @@
+import type { Readable, Writable } from 'node:stream';
+
+/**
+ * Runs containers from OCI bundles. A container behind namespaces and one behind a hypervisor are two Runtimes, and no
+ * caller can tell.
+ *
+ * A **task** is one run of a container. Its life: `create` starts its monitor, a small process that owns stdio and the log,
+ * outlives the engine and records the exit; nothing of the user's runs yet, so that whoever wants the first byte of output
+ * can `attach` first; `start` runs the process; `exited` resolves when it ends; `remove` deletes what the run left (cgroup, runtime
+ * state, sockets), which is right only after the exit. After an engine restart `load` finds the task again, running or
+ * exited, and everything goes on.
+ *
+ * An **exec** is a further process in a running task, with a monitor of its own and the same stdio manners.
+ */
+export interface Runtime {
+  /** The name that HostConfig.Runtime selects: `crun`, `runc`, `vm`. */
+  readonly name: string;
+  create(options: CreateTaskOptions): Promise<Task>;
+  /** The task of an earlier engine process, from what its monitor left in `directory`; undefined when there is none. */
+  load(id: string, directory: string): Promise<Task | undefined>;
+}
+
+export interface CreateTaskOptions {
+  /** 64 hexadecimal characters. */
+  id: string;
+  /** The OCI bundle: `config.json` is there and its rootfs is mounted. */
+  bundle: string;
+  /** Where the monitor keeps its files (socket, pid, exit record); exists, on a tmpfs, short enough for a socket path (≤ 100 bytes). */
+  directory: string;
+  io: TaskIo;
+}
+
+export interface TaskIo {
+  terminal: boolean;
+  /** Whether stdin is open. Without it the process reads end-of-file at once. */
+  stdin: boolean;
+  /** Close stdin when the first attached client that sent stdin goes away (Docker's StdinOnce). */
+  stdinOnce?: boolean;
+  log?: LogTarget;
+  /** Initial terminal size. */
+  size?: TerminalSize;
+}
+
+export interface TerminalSize {
+  rows: number;
+  columns: number;
+}
+
+export interface LogTarget {
+  /** `json-file`: one `{"log","stream","time"}` object a line, as Docker writes it. */
+  format: 'json-file';
+  path: string;
+  /** Bytes before the log is rotated; no rotation without it. */
+  maxSize?: number;
+  /** Files kept, the current one included; 1 without it. */
+  maxFiles?: number;
+}
+
+export interface Task {
+  readonly id: string;
+  /** Host pid of the container's first process; 0 before start. */
+  readonly pid: number;
+  /** Runs the process. A command that is missing or not executable is `invalid` with the runtime's words; then the task is over and `exited` resolves as well. */
+  start(): Promise<void>;
+  /** Connects to stdio. Any number may be attached; from now on each gets all output. May be called before `start`. */
+  attach(want: { stdin: boolean; output: boolean }): Promise<Attachment>;
+  exec(options: ExecOptions): Promise<ExecTask>;
+  /** Sends a signal to the first process, or with `all` to every process of the container. `conflict` when it is not running. */
+  kill(signal: number, all?: boolean): Promise<void>;
+  resize(size: TerminalSize): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stats(): Promise<TaskStats>;
+  /** Host pids of the container's processes. */
+  pids(): Promise<number[]>;
+  /** Applies changed limits: the `linux.resources` object of the runtime specification. */
+  update(resources: object): Promise<void>;
+  /** Resolves, once and for ever, when the first process has ended and its log is whole. Never rejects. */
+  readonly exited: Promise<Exit>;
+  remove(): Promise<void>;
+}
+
+export interface ExecOptions {
+  /** 64 hexadecimal characters. */
+  id: string;
+  /** The `process` object of the runtime specification. */
+  process: object;
+  io: TaskIo;
+}
+
+/** An exec's process: started by `start`, over when `exited` resolves. */
+export type ExecTask = Pick<Task, 'id' | 'pid' | 'start' | 'attach' | 'resize' | 'exited' | 'remove'>;
+
+export interface Exit {
+  /** 0 to 255; 128 + n for signal n. */
+  code: number;
+  /** When the process ended. */
+  at: Date;
+  oomKilled: boolean;
+  /** Why the process never ran, in the runtime's words. */
+  startError?: string;
+}
+
+/** One client's hold on a task's stdio. Dispose to detach. */
+export interface Attachment extends Disposable {
+  /** Ends when the process's output is closed. With a terminal all is on stdout. Unread output stops the process after a bounded buffer. */
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** End it to close the process's stdin (half-close). Undefined when stdin was not wanted or is not open. */
+  readonly stdin: Writable | undefined;
+}
+
+/** Raw counters; names as cgroup v2 has them where both have them. All in bytes, nanoseconds or counts. */
+export interface TaskStats {
+  readAt: Date;
+  cpu: {
+    usageNs: number;
+    userNs: number;
+    systemNs: number;
+    perCpuNs?: number[];
+    periods: number;
+    throttledPeriods: number;
+    throttledNs: number;
+  };
+  memory: {
+    usage: number;
+    maxUsage?: number;
+    limit?: number;
+    failcnt?: number;
+    stat: Record<string, number>;
+  };
+  pids: { current: number; limit?: number };
+  blkio: { major: number; minor: number; op: string; bytes: number; operations: number }[];
+  cgroupVersion: 1 | 2;
+}
