@@ -1,0 +1,16 @@
+#!/bin/bash
+# What Hull needs to be built and to run, from Debian and npm; nothing happens when all of it is there.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+packages=(
+  crun runc                  # the OCI runtimes
+  nftables libnftables1      # published ports and NAT
+  mmdebstrap debian-archive-keyring busybox-static  # images made from Debian's own packages
+  gcc libc6-dev musl-tools linux-libc-dev           # the monitor is a small static C program
+  iproute2 curl ca-certificates xz-utils zstd procps
+)
+command -v npm >/dev/null || packages+=(npm)
+scripts/install-packages.sh "${packages[@]}"
+
+npm ls >/dev/null 2>&1 || npm ci --silent --no-audit --no-fund
