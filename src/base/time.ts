@@ -1,0 +1,64 @@
+import { invalid } from './errors.ts';
+
+/** What Docker shows for a moment that never was (Go's zero time). */
+export const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+let last = 0n;
+
+/**
+ * Nanoseconds since 1970, and later than any this process was given before, so that order by time is the order of
+ * happening. The clock behind it is good to about a microsecond.
+ */
+export function nowNanos(): bigint {
+  const wall = Date.now();
+  const fine = performance.timeOrigin + performance.now();
+  // timeOrigin does not follow when the wall clock is set; then the coarse clock is the right one.
+  const milliseconds = Math.abs(fine - wall) < 2 ? fine : wall;
+  const whole = Math.floor(milliseconds);
+  const now = BigInt(whole) * 1_000_000n + BigInt(Math.floor((milliseconds - whole) * 1e6));
+  last = now > last ? now : last + 1n;
+  return last;
+}
+
+/** RFC 3339 in UTC with as many fractional digits as it takes, at most nine: Go's RFC3339Nano. */
+export function formatNanos(nanos: bigint): string {
+  const seconds = nanos / 1_000_000_000n;
+  const fraction = String(nanos % 1_000_000_000n)
+    .padStart(9, '0')
+    .replace(/0+$/, '');
+  const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  return `${date}${fraction === '' ? '' : `.${fraction}`}Z`;
+}
+
+/** Now, as records keep it. */
+export function nowTimestamp(): string {
+  return formatNanos(nowNanos());
+}
+
+/** Nanoseconds since 1970 of an RFC 3339 time; undefined when it is none. */
+export function parseTimestamp(text: string): bigint | undefined {
+  const match = /^(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/.exec(text);
+  if (match === null) return undefined;
+  const milliseconds = Date.parse(`${match[1]}${match[3]}`);
+  if (Number.isNaN(milliseconds)) return undefined;
+  return BigInt(milliseconds) * 1_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'));
+}
+
+/** Nanoseconds of the API's `since` and `until`: seconds since 1970 with an optional fraction, or an RFC 3339 time. */
+export function parseUnixTime(text: string): bigint {
+  const match = /^(-?)(\d{1,15})(?:\.(\d{1,9})\d*)?$/.exec(text);
+  if (match !== null) {
+    const nanos = BigInt(match[2] ?? 0) * 1_000_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'));
+    return match[1] === '-' ? -nanos : nanos;
+  }
+  const nanos = parseTimestamp(text);
+  if (nanos === undefined)
+    throw invalid(`failed to parse value as time or duration: value out of range or not a time: "${text}"`);
+  return nanos;
+}
+
+/** Whole seconds since 1970 of an RFC 3339 time, as list answers show it; 0 for none. */
+export function unixSeconds(text: string | undefined): number {
+  const nanos = text === undefined ? undefined : parseTimestamp(text);
+  return nanos === undefined ? 0 : Number(nanos / 1_000_000_000n);
+}
