@@ -5,7 +5,7 @@
 export type Filters = Record<string, readonly string[]>;
 
 function values(filters: Filters, key: string): readonly string[] {
-  return filters[key] ?? [];
+  return Object.hasOwn(filters, key) ? (filters[key] ?? []) : [];
 }
 
 export function hasFilter(filters: Filters, key: string): boolean {
