@@ -16,8 +16,12 @@ const IFF_UP = 1;
  * loop, so that neither other JavaScript nor a thread that libuv might start ever sees the foreign namespace.
  */
 
-/** Makes a network namespace with `lo` up and keeps it at `path`, a file that is made when it is missing. */
+/**
+ * Makes a network namespace with `lo` up and keeps it at `path`, a file that is made when it is missing. A namespace
+ * left there by a crash is let go.
+ */
 export function createNetns(path: string): void {
+  unmount(path, { lazy: true });
   writeFileSync(path, '', { flag: 'a', mode: 0o444 });
   const home = openSync(OWN_NETNS, 'r');
   try {
