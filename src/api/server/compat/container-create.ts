@@ -1,0 +1,46 @@
+import type { ContainerCreateBody, HostConfig } from '#/wire/generated.ts';
+import type { ApiVersion } from '../version.ts';
+
+type Quirk = (host: HostConfig, version: ApiVersion) => HostConfig;
+
+/** Removal at exit was the client's work before API 1.25. */
+const ignoreEarlyAutoRemove: Quirk = (host, version) =>
+  version.below('1.25') ? { ...host, AutoRemove: false } : host;
+
+/** Clients before API 1.40 expect an IPC namespace that others can join, and send 0 for "no limit of processes". */
+const oldDefaults: Quirk = (host, version) => {
+  if (!version.below('1.40')) return host;
+  return { ...host, IpcMode: host.IpcMode || 'shareable', PidsLimit: host.PidsLimit || null };
+};
+
+/** The cgroup namespace is an API 1.41 thing; before, containers shared the host's. */
+const hostCgroupNamespace: Quirk = (host, version) =>
+  version.below('1.41') ? { ...host, CgroupnsMode: 'host' } : host;
+
+/** A console size in the body is read since API 1.42. */
+const ignoreEarlyConsoleSize: Quirk = (host, version) =>
+  version.below('1.42') ? { ...host, ConsoleSize: null, Annotations: {} } : host;
+
+const QUIRKS: readonly Quirk[] = [
+  ignoreEarlyAutoRemove,
+  oldDefaults,
+  hostCgroupNamespace,
+  ignoreEarlyConsoleSize,
+];
+
+/** The body as a client of the newest API would have sent it. */
+export function adaptCreateBody(body: ContainerCreateBody, version: ApiVersion): ContainerCreateBody {
+  const host = QUIRKS.reduce((config, quirk) => quirk(config, version), body.HostConfig ?? {});
+  return moveMacAddress({ ...body, HostConfig: host }, version);
+}
+
+/** Before API 1.44 the hardware address stood beside the command; since then it is the endpoint's. */
+function moveMacAddress(body: ContainerCreateBody, version: ApiVersion): ContainerCreateBody {
+  const { MacAddress: address, ...rest } = body as ContainerCreateBody & { MacAddress?: string };
+  const mode = body.HostConfig?.NetworkMode || 'default';
+  if (!address || !version.below('1.44') || /^(host|none|container:)/.test(mode)) return rest;
+  const name = mode === 'default' ? 'bridge' : mode;
+  const endpoints = rest.NetworkingConfig?.EndpointsConfig ?? {};
+  const endpoint = { ...endpoints[name], MacAddress: address };
+  return { ...rest, NetworkingConfig: { EndpointsConfig: { ...endpoints, [name]: endpoint } } };
+}

@@ -1,0 +1,174 @@
+import type { Readable } from 'node:stream';
+import type { Filters } from '#/base/filters.ts';
+import type { Attachment, TerminalSize } from '#/runtime/runtime.ts';
+import type { EventLog } from '#/state/events.ts';
+import type {
+  ContainerCreateBody,
+  ContainerCreateResponse,
+  ContainerInspectResponse,
+  ContainerPruneResponse,
+  ContainerSummary,
+  ContainerTopResponse,
+  ContainerWaitResponse,
+  ExecConfig,
+  ExecInspectResponse,
+  ImageDeleteResponseItem,
+  ImageHistoryResponseItem,
+  ImageInspect,
+  ImagePruneResponse,
+  ImageSummary,
+  NetworkInspect,
+  NetworkSummary,
+  SystemInfo,
+  Volume,
+  VolumePruneResponse,
+} from '#/wire/generated.ts';
+import type { StreamName } from './frames.ts';
+
+/** What the API asks of the engine it serves; `main/engine.ts` builds one. Each part is one concern of one room. */
+export interface Engine {
+  readonly lifecycle: ContainerLifecycle;
+  readonly queries: ContainerQueries;
+  readonly streams: ContainerStreams;
+  readonly execs: ContainerExecs;
+  readonly images: ImageStore;
+  readonly volumes: VolumeStore;
+  readonly networks: NetworkStore;
+  readonly events: Pick<EventLog, 'subscribe' | 'publish' | 'readers'>;
+  readonly system: SystemFacts;
+}
+
+export interface StopOptions {
+  signal?: string;
+  /** Seconds; -1 waits for ever; the container's own without it. */
+  timeout?: number;
+}
+
+export interface ContainerLifecycle {
+  create(options: {
+    name?: string;
+    platform?: string;
+    body: ContainerCreateBody;
+  }): Promise<ContainerCreateResponse>;
+  start(reference: string): Promise<void>;
+  stop(reference: string, options: StopOptions): Promise<void>;
+  restart(reference: string, options: StopOptions): Promise<void>;
+  kill(reference: string, signal?: string): Promise<void>;
+  pause(reference: string): Promise<void>;
+  unpause(reference: string): Promise<void>;
+  rename(reference: string, name: string): Promise<void>;
+  resize(reference: string, size: TerminalSize): Promise<void>;
+  remove(reference: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
+  /** Resolves once the wait is registered. */
+  wait(
+    reference: string,
+    condition: WaitCondition,
+    signal: AbortSignal,
+  ): Promise<{ result: Promise<ContainerWaitResponse> }>;
+  prune(filters: Filters): Promise<ContainerPruneResponse>;
+}
+
+export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
+
+export interface ContainerQueries {
+  list(options: {
+    all: boolean;
+    limit?: number;
+    size: boolean;
+    filters: Filters;
+  }): Promise<ContainerSummary[]>;
+  inspect(reference: string, options: { size: boolean }): Promise<ContainerInspectResponse>;
+  top(reference: string, psArgs: string): Promise<ContainerTopResponse>;
+}
+
+export interface LogFrame {
+  stream: StreamName;
+  data: Buffer;
+}
+
+export interface StreamChoice {
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+}
+
+export interface ContainerStreams {
+  attach(
+    reference: string,
+    options: StreamChoice & { stream: boolean; logs: boolean },
+    signal: AbortSignal,
+  ): Promise<{
+    terminal: boolean;
+    backlog?: AsyncIterable<LogFrame>;
+    attachment?: Promise<Attachment>;
+  }>;
+  logs(
+    reference: string,
+    options: {
+      stdout: boolean;
+      stderr: boolean;
+      follow: boolean;
+      since?: bigint;
+      until?: bigint;
+      tail?: number;
+      timestamps: boolean;
+      details: boolean;
+    },
+    signal: AbortSignal,
+  ): Promise<{ terminal: boolean; frames: AsyncIterable<LogFrame> }>;
+}
+
+export interface ContainerExecs {
+  create(reference: string, config: ExecConfig): Promise<{ Id: string }>;
+  start(
+    id: string,
+    options: { detach: boolean; tty: boolean; consoleSize?: TerminalSize },
+  ): Promise<{ terminal: boolean; attachment: Attachment } | undefined>;
+  inspect(id: string): Promise<ExecInspectResponse> | ExecInspectResponse;
+  resize(id: string, size: TerminalSize): Promise<void>;
+}
+
+/** A line of a progress stream, as `docker load` and `docker import` read it. */
+export type Progress = object;
+
+export interface ImageStore {
+  load(tar: Readable, options: { quiet: boolean }, signal: AbortSignal): AsyncIterable<Progress>;
+  import(
+    tar: Readable,
+    options: { reference?: string; message?: string; changes: string[]; platform?: string },
+    signal: AbortSignal,
+  ): AsyncIterable<Progress>;
+  save(references: readonly string[], signal: AbortSignal): Promise<Readable>;
+  list(options: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<ImageSummary[]>;
+  inspect(reference: string): Promise<ImageInspect>;
+  history(reference: string): Promise<ImageHistoryResponseItem[]>;
+  tag(reference: string, target: string): Promise<void>;
+  remove(
+    reference: string,
+    options: { force: boolean; noPrune: boolean },
+  ): Promise<ImageDeleteResponseItem[]>;
+  prune(filters: Filters): Promise<ImagePruneResponse>;
+  bootstrap(options: { reference: string; mirror?: string }, signal: AbortSignal): AsyncIterable<Progress>;
+}
+
+export interface VolumeStore {
+  create(options: {
+    name?: string;
+    driver?: string;
+    options?: Record<string, string>;
+    labels?: Record<string, string>;
+  }): Promise<Volume>;
+  list(filters: Filters): Volume[] | Promise<Volume[]>;
+  inspect(name: string): Volume | Promise<Volume>;
+  remove(name: string, options: { force: boolean }): Promise<void>;
+  prune(filters: Filters): Promise<VolumePruneResponse>;
+}
+
+export interface NetworkStore {
+  list(filters: Filters): NetworkSummary[] | Promise<NetworkSummary[]>;
+  inspect(reference: string): NetworkInspect | Promise<NetworkInspect>;
+}
+
+export interface SystemFacts {
+  info(): Promise<SystemInfo>;
+}

@@ -1,0 +1,102 @@
+import { invalid, notImplemented } from '#/base/errors.ts';
+import { adaptImageInspect, adaptImageSummary } from '../compat/image-size.ts';
+import type { Exchange } from '../exchange.ts';
+import { writeAll } from '../frames.ts';
+import { type Route, route } from '../router.ts';
+import type { Engine } from '../engine.ts';
+
+const LIST_FILTERS = ['dangling', 'label', 'label!', 'before', 'since', 'reference', 'until'];
+const PRUNE_FILTERS = ['dangling', 'label', 'label!', 'until'];
+
+export const imageRoutes: readonly Route[] = [
+  route('GET', '/images/json', async (exchange, engine) => {
+    const { query, version } = exchange;
+    const filters = exchange.filters(LIST_FILTERS);
+    const images = await engine.images.list({
+      all: query.flag('all'),
+      sharedSize: query.flag('shared-size'),
+      filters,
+    });
+    exchange.json(
+      200,
+      images.map((image) => adaptImageSummary(image, version)),
+    );
+  }),
+
+  route('GET', '/images/get', (exchange, engine) => save(exchange, engine, exchange.query.all('names'))),
+  route('GET', '/images/{name}/get', (exchange, engine) =>
+    save(exchange, engine, [exchange.parameter('name')]),
+  ),
+
+  route('POST', '/images/load', async (exchange, engine) => {
+    const quiet = exchange.query.flag('quiet');
+    await exchange.jsonLines(engine.images.load(exchange.request, { quiet }, exchange.signal));
+  }),
+
+  route('POST', '/images/create', async (exchange, engine) => {
+    const { query } = exchange;
+    const source = query.text('fromSrc');
+    if (source === '') {
+      throw notImplemented('Hull does not pull from registries yet: load, import or bootstrap the image');
+    }
+    if (source !== '-')
+      throw notImplemented('Hull imports only what the request carries: fromSrc must be "-"');
+    const repository = query.text('repo');
+    const tag = query.text('tag');
+    const reference = tag === '' ? repository : `${repository}:${tag}`;
+    const message = query.given('message');
+    const platform = query.given('platform');
+    const options = {
+      changes: query.all('changes'),
+      ...(reference === '' ? {} : { reference }),
+      ...(message === undefined ? {} : { message }),
+      ...(platform === undefined ? {} : { platform }),
+    };
+    await exchange.jsonLines(engine.images.import(exchange.request, options, exchange.signal));
+  }),
+
+  route('POST', '/images/prune', async (exchange, engine) => {
+    exchange.json(200, await engine.images.prune(exchange.filters(PRUNE_FILTERS)));
+  }),
+
+  route('GET', '/images/{name}/json', async (exchange, engine) => {
+    const image = await engine.images.inspect(exchange.parameter('name'));
+    exchange.json(200, adaptImageInspect(image, exchange.version));
+  }),
+
+  route('GET', '/images/{name}/history', async (exchange, engine) => {
+    exchange.json(200, await engine.images.history(exchange.parameter('name')));
+  }),
+
+  route('POST', '/images/{name}/tag', async (exchange, engine) => {
+    const { query } = exchange;
+    const tag = query.text('tag');
+    const target = tag === '' ? query.text('repo') : `${query.text('repo')}:${tag}`;
+    await engine.images.tag(exchange.parameter('name'), target);
+    exchange.empty(201);
+  }),
+
+  route('DELETE', '/images/{name}', async (exchange, engine) => {
+    const name = exchange.parameter('name');
+    if (name.trim() === '') throw invalid('image name cannot be blank');
+    const options = { force: exchange.query.flag('force'), noPrune: exchange.query.flag('noprune') };
+    exchange.json(200, await engine.images.remove(name, options));
+  }),
+];
+
+async function save(exchange: Exchange, engine: Engine, names: readonly string[]): Promise<void> {
+  // Compose and others join several names with commas in one parameter.
+  const references = names.flatMap((name) => name.split(',')).filter((name) => name !== '');
+  const tar = await engine.images.save(references, exchange.signal);
+  exchange.begin(200, 'application/x-tar');
+  try {
+    for await (const chunk of tar as AsyncIterable<Buffer>) {
+      await writeAll(exchange.response, chunk);
+      if (exchange.signal.aborted) return;
+    }
+    exchange.response.end();
+  } catch {
+    // The status is gone; a connection that breaks off is what tells the client that the archive is not whole.
+    exchange.response.destroy();
+  }
+}

@@ -1,0 +1,53 @@
+import { invalid } from '#/base/errors.ts';
+import { parseUnixTime } from '#/base/time.ts';
+import { adaptEvent } from '../compat/events.ts';
+import { jsonStreamMediaType } from '../compat/output-media-type.ts';
+import type { Exchange } from '../exchange.ts';
+import { writeAll } from '../frames.ts';
+import { route, type Route } from '../router.ts';
+import { engineVersion } from '../engine-version.ts';
+
+const ping = (exchange: Exchange): void => {
+  const { response } = exchange;
+  response.setHeader('Builder-Version', '2');
+  response.setHeader('Swarm', 'inactive');
+  response.setHeader('Cache-Control', 'no-cache, no-store, must-revalidate');
+  response.setHeader('Pragma', 'no-cache');
+  exchange.text(200, exchange.request.method === 'HEAD' ? '' : 'OK');
+};
+
+export const systemRoutes: readonly Route[] = [
+  route('GET', '/_ping', ping),
+  route('HEAD', '/_ping', ping),
+  route('GET', '/version', (exchange) => exchange.json(200, engineVersion())),
+
+  route('GET', '/info', async (exchange, engine) => {
+    exchange.json(200, await engine.system.info());
+  }),
+
+  route('GET', '/events', async (exchange, engine) => {
+    const { query, version } = exchange;
+    const since = moment(query.text('since'));
+    const until = moment(query.text('until'));
+    if (since !== undefined && until !== undefined && since > until) {
+      throw invalid(
+        `\`since\` time (${query.text('since')}) cannot be after \`until\` time (${query.text('until')})`,
+      );
+    }
+    const asked = {
+      filters: exchange.filters(),
+      ...(since === undefined ? {} : { since }),
+      ...(until === undefined ? {} : { until }),
+    };
+    const events = engine.events.subscribe(asked, exchange.signal);
+    exchange.begin(200, jsonStreamMediaType(exchange.request.headers.accept));
+    for await (const event of events) {
+      await writeAll(exchange.response, `${JSON.stringify(adaptEvent(event, version))}\n`);
+    }
+    exchange.response.end();
+  }),
+];
+
+function moment(text: string): bigint | undefined {
+  return text === '' ? undefined : parseUnixTime(text);
+}

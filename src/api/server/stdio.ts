@@ -1,0 +1,96 @@
+import type { Duplex, Readable } from 'node:stream';
+import type { Attachment } from '#/runtime/runtime.ts';
+import type { LogFrame, StreamChoice } from './engine.ts';
+import { DetachWatch } from './detach-keys.ts';
+import { OutputWriter, type StreamName, writeAll } from './frames.ts';
+
+/** How long a client may take to close its side after the process's output has ended. */
+const LINGER_MS = 10_000;
+
+export interface StdioOptions {
+  /** The process has a terminal: output is one stream, unframed, and input is watched for the detach keys. */
+  terminal: boolean;
+  want: StreamChoice;
+  detachKeys: Buffer;
+  /** Output of before, sent first. */
+  backlog?: AsyncIterable<LogFrame>;
+  attachment?: Promise<Attachment>;
+}
+
+/** Joins a hijacked connection with a process's stdio until the output ends, the client leaves or detaches. */
+export async function serveStdio(client: Duplex, options: StdioOptions): Promise<void> {
+  const writer = new OutputWriter(client, !options.terminal);
+  const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
+  client.once('close', leave);
+  try {
+    for await (const frame of options.backlog ?? []) await writer.write(frame.stream, frame.data);
+    // A container that was only created has its stdio when it starts, and the client may leave before.
+    const attachment = await Promise.race([options.attachment, gone]);
+    if (attachment === undefined) return;
+    using _ = attachment;
+    const input = options.want.stdin ? forwardInput(client, attachment, options) : drain(client);
+    const output = Promise.all([
+      forwardOutput('stdout', attachment.stdout, options.want.stdout, writer),
+      forwardOutput('stderr', attachment.stderr, options.want.stderr, writer),
+    ]);
+    await Promise.race([output, gone, input.then((detached) => (detached ? undefined : output))]);
+  } finally {
+    close(client);
+  }
+}
+
+/** Resolves at the end of the input; true when the client detached, false when it only closed its side. */
+function forwardInput(client: Duplex, attachment: Attachment, options: StdioOptions): Promise<boolean> {
+  const { stdin } = attachment;
+  if (stdin === undefined) return drain(client);
+  const watch = options.terminal ? new DetachWatch(options.detachKeys) : undefined;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  stdin.on('error', () => {});
+  const forward = async (chunk: Buffer): Promise<void> => {
+    const { output, detached } = watch?.feed(chunk) ?? { output: chunk, detached: false };
+    if (output.length > 0) await writeAll(stdin, output);
+    if (detached) resolve(true);
+  };
+  client.on('data', (chunk: Buffer) => {
+    client.pause();
+    void forward(chunk).then(() => client.resume());
+  });
+  client.on('end', () => {
+    if (!stdin.destroyed) stdin.end();
+    // Without its input a terminal's client is of no more use; moby lets go of it (container/stream/attach.go).
+    resolve(options.terminal);
+  });
+  client.resume();
+  return promise;
+}
+
+/** Reads and drops what a client sends that did not ask for stdin, so that its leaving is seen. */
+function drain(client: Duplex): Promise<boolean> {
+  client.resume();
+  return new Promise(() => {});
+}
+
+async function forwardOutput(
+  stream: StreamName,
+  source: Readable,
+  wanted: boolean,
+  writer: OutputWriter,
+): Promise<void> {
+  try {
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      if (wanted) await writer.write(stream, chunk);
+    }
+  } catch {
+    // The monitor's connection broke: for the client the output has ended.
+  }
+}
+
+function close(client: Duplex): void {
+  if (client.destroyed) return;
+  client.end();
+  // Unread input at close would reach the client as a reset that overtakes the output.
+  client.resume();
+  const timer = setTimeout(() => client.destroy(), LINGER_MS);
+  timer.unref();
+  client.once('close', () => clearTimeout(timer));
+}
