@@ -1,0 +1,14 @@
+/**
+ * What Hull does otherwise than the dockerd it is tested beside (20.10, API 1.41), by "subject: check", with the reason. Every
+ * check not listed holds for both.
+ */
+export const DIFFERENCES: Record<string, string> = {
+  'containers: wait with an unknown condition is 400':
+    '20.10 takes an unknown condition for "not-running"; later ones refuse it, as Hull does',
+};
+
+/** Differences that show only on some hosts: there dockerd may fail the check, and may pass it elsewhere. */
+export const HOST_DIFFERENCES: Record<string, string> = {
+  'isolation: privileged: every capability the host has, no seccomp, nothing masked':
+    'runc asks for every capability there is and fails where root lacks one (CAP_SYS_RESOURCE); Hull gives those that root has',
+};

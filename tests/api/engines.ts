@@ -1,0 +1,59 @@
+import { after, before, describe, test } from 'node:test';
+
+import { startDaemon, type Daemon, type EngineName } from '../daemons.ts';
+import { busyboxImage, dockerArchive, layeredImage } from '../test-images.ts';
+import { assertNoLeaks, hostSnapshot, type HostSnapshot } from '../leaks.ts';
+import { Api } from './client.ts';
+import { DIFFERENCES, HOST_DIFFERENCES } from './differences.ts';
+
+/**
+ * Runs the same checks against Hull and against a real dockerd, so that what they hold Hull to is what Docker does.
+ * `HULL_TEST_ENGINES=hull` (or `docker`) picks one.
+ */
+const ENGINES = (process.env.HULL_TEST_ENGINES ?? 'hull,docker').split(',') as EngineName[];
+
+export interface Checks {
+  /** One named check. Where the table of differences lists it, dockerd must fail it: a difference that has gone is an error too. */
+  check: (name: string, run: (api: Api, daemon: Daemon) => Promise<void>) => void;
+}
+
+const CHECK_TIMEOUT_MS = 60_000;
+
+export function onEveryEngine(subject: string, define: (checks: Checks) => void): void {
+  for (const engine of ENGINES) {
+    describe(`${subject} on ${engine}`, () => {
+      let daemon: Daemon;
+      let snapshot: HostSnapshot;
+      before(async () => {
+        snapshot = hostSnapshot();
+        daemon = await startDaemon(engine);
+        const archive = dockerArchive([busyboxImage(), layeredImage()]);
+        await new Api(daemon.socket).post('/images/load?quiet=1', archive).is(200);
+      });
+      after(async () => {
+        await daemon[Symbol.asyncDispose]();
+        if (engine === 'hull') await assertNoLeaks(snapshot, [daemon.directory]);
+      });
+      define({
+        check: (name, run) => {
+          test(name, { timeout: CHECK_TIMEOUT_MS }, async () => {
+            const key = `${subject}: ${name}`;
+            const reason = engine === 'docker' ? DIFFERENCES[key] : undefined;
+            const api = new Api(daemon.socket);
+            try {
+              await run(api, daemon);
+            } catch (error) {
+              if (reason !== undefined || (engine === 'docker' && HOST_DIFFERENCES[key] !== undefined))
+                return;
+              throw error;
+            } finally {
+              await daemon.removeContainers();
+            }
+            if (reason !== undefined)
+              throw new Error(`dockerd does this too now: drop the difference "${reason}"`);
+          });
+        },
+      });
+    });
+  }
+}
