@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { SystemVersion } from '#/wire/generated.ts';
 import { NEWEST_VERSION, OLDEST_VERSION } from './version.ts';
@@ -18,12 +17,12 @@ export function engineVersion(): SystemVersion {
   const common = {
     ApiVersion: NEWEST_VERSION,
     MinAPIVersion: OLDEST_VERSION,
-    GitCommit: '',
+    GitCommit: process.env['HULL_GIT_COMMIT'] ?? '',
     GoVersion: `node${process.versions.node}`,
     Os: 'linux',
     Arch: goArchitecture(),
     KernelVersion: os.release(),
-    BuildTime: buildTime(),
+    BuildTime: process.env['HULL_BUILD_TIME'] ?? '',
   };
   return {
     Platform: { Name: 'Hull' },
@@ -31,12 +30,4 @@ export function engineVersion(): SystemVersion {
     Version: HULL_VERSION,
     ...common,
   };
-}
-
-function buildTime(): string {
-  try {
-    return readFileSync(`${import.meta.dirname}/build-time`, 'utf8').trim();
-  } catch {
-    return '';
-  }
 }

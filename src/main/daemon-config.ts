@@ -1,0 +1,74 @@
+import type { LogLevel } from '#/base/log.ts';
+
+/** What the daemon was told, by flags and file together, with Docker's defaults for the rest. */
+export interface DaemonConfig {
+  configFile: string;
+  hosts: string[];
+  dataRoot: string;
+  execRoot: string;
+  pidfile: string;
+  /** Group that owns the unix sockets; undefined for the usual ones. */
+  group?: string;
+  debug: boolean;
+  logLevel: LogLevel;
+  labels: string[];
+  liveRestore: boolean;
+  /** Seconds that stopping containers may take when the daemon stops without live restore. */
+  shutdownTimeout: number;
+  metricsAddress?: string;
+  tls?: TlsConfig;
+  registryMirrors: string[];
+  insecureRegistries: string[];
+  storageDriver?: string;
+  usernsRemap?: string;
+  /** Name -> program and its leading arguments. */
+  runtimes: Record<string, RuntimeConfig>;
+  defaultRuntime?: string;
+  network: NetworkConfig;
+  container: ContainerConfigDefaults;
+  /** Settings of dockerd's that do nothing here, for a warning. */
+  withoutEffect: string[];
+}
+
+export interface TlsConfig {
+  /** Clients must show a certificate of this authority. */
+  verify: boolean;
+  authority?: string;
+  certificate: string;
+  key: string;
+}
+
+export interface RuntimeConfig {
+  path: string;
+  args: string[];
+}
+
+/** The default bridge and what holds for all networks. */
+export interface NetworkConfig {
+  bridge?: string;
+  bip?: string;
+  fixedCidr?: string;
+  defaultGateway?: string;
+  defaultAddressPools?: { base: string; size: number }[];
+  icc: boolean;
+  iptables: boolean;
+  ipForward: boolean;
+  ipMasq: boolean;
+  hostIp: string;
+  mtu: number;
+  dns: { servers: string[]; options: string[]; search: string[] };
+}
+
+/** What a container gets that says nothing itself. */
+export interface ContainerConfigDefaults {
+  logDriver: string;
+  logOptions: Record<string, string>;
+  ulimits: { name: string; soft: number; hard: number }[];
+  init: boolean;
+  initPath?: string;
+  /** Bytes. */
+  shmSize: number;
+  ipcMode: string;
+  cgroupnsMode?: string;
+  cgroupParent?: string;
+}
