@@ -1,0 +1,118 @@
+/*
+ * hull-monitor: owns one process's stdio and log, outlives the engine, records the exit.
+ * Files, frames and promises: protocol.md.
+ */
+#ifndef HULL_MONITOR_H
+#define HULL_MONITOR_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+enum frame_type {
+	FRAME_STDIN = 0x00,
+	FRAME_STDOUT = 0x01,
+	FRAME_STDERR = 0x02,
+	FRAME_ATTACH = 0x10,
+	FRAME_START = 0x11,
+	FRAME_RESIZE = 0x12,
+	FRAME_HELLO = 0x20,
+	FRAME_STARTED = 0x21,
+	FRAME_FAILED = 0x22,
+	FRAME_EXIT = 0x23,
+};
+
+enum { ATTACH_OUTPUT = 1, ATTACH_STDIN = 2 };
+enum { STREAM_STDOUT, STREAM_STDERR, STREAMS };
+enum { CHUNK_SIZE = 32 * 1024 };
+
+enum state { STATE_CREATED, STATE_STARTING, STATE_RUNNING, STATE_ENDED };
+
+/* What the command line said. */
+struct options {
+	bool terminal;
+	bool open_stdin;
+	bool stdin_once;
+	const char *log_path; /* NULL: no log */
+	int64_t log_max_size; /* 0: no rotation */
+	int log_max_files;
+	char **runtime; /* the OCI runtime's command line */
+};
+
+extern struct options options;
+extern enum state state;
+extern pid_t process_pid;
+/* The process has ended: output no longer waits for slow clients. */
+extern bool process_ended;
+
+/* main.c */
+int64_t monotonic_ms(void);
+void process_started(pid_t pid);
+/* The runtime could not start it, for this reason. */
+void process_failed(const char *error);
+/* `status` as wait(2) has it. */
+void process_exited(int status);
+
+/* poll_set.c: the descriptors of one turn of the loop. */
+void poll_reset(void);
+void poll_add(int fd, short events, void (*ready)(void *subject, short events), void *subject);
+void poll_run(int timeout_ms);
+
+/* clients.c */
+void clients_listen(const char *path);
+void clients_stop_listening(void);
+void clients_add(int fd);
+void clients_poll(void);
+bool clients_any(void);
+bool clients_idle(void);
+/* False while some client has not taken what it was sent. */
+bool clients_took_output(void);
+void clients_send_output(int stream, const void *data, size_t length);
+void clients_send_event(enum frame_type type, const void *data, size_t length);
+
+/* stdio.c */
+void stdio_open(void);
+/* The descriptors a child of ours gets as 0, 1 and 2. */
+void stdio_child_ends(int ends[3]);
+void stdio_close_child_ends(void);
+void stdio_use_terminal(int master);
+void stdio_resize(uint16_t rows, uint16_t columns);
+void stdio_poll(void);
+/* Milliseconds after which stdio_poll wants to be asked again; -1: not by itself. */
+int stdio_patience(void);
+bool stdin_accepts(void);
+void stdin_write(const void *data, size_t length);
+void stdin_close(void);
+bool output_ended(void);
+void output_give_up(void);
+
+/* oci_runtime.c */
+void runtime_start(void);
+void runtime_poll(void);
+/* A child was reaped: the runtime, the process, or nobody we know yet. */
+void runtime_child_ended(pid_t pid, int status);
+
+/* json.c: a JSON string's inside, escaped as Go's encoding/json does it. */
+typedef void (*json_sink)(const char *data, size_t length);
+void json_escape(const unsigned char *data, size_t length, json_sink sink);
+
+/* json_log.c: Docker's json-file. */
+void log_open(void);
+void log_output(int stream, const unsigned char *data, size_t length);
+/* The stream has ended: what is left of its last line is written. */
+void log_end(int stream);
+void log_flush(void);
+
+/* exit_record.c */
+void exit_record_write(int status, const struct timespec *at, const char *error);
+void exit_record_values(int status, uint32_t *code, uint32_t *signal);
+
+/* bytes.c */
+void put_u32(unsigned char *at, uint32_t value);
+uint32_t get_u32(const unsigned char *at);
+bool write_all(int fd, const void *data, size_t length);
+
+#endif
