@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -36,8 +37,10 @@ void clients_listen(const char *path)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	strncpy(address.sun_path, path, sizeof address.sun_path - 1);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t usual = umask(077);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0)
 		_exit(1);
+	umask(usual);
 }
 
 void clients_stop_listening(void)

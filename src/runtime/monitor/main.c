@@ -101,7 +101,8 @@ static const char *parse_options(int argc, char **argv)
 static void detach(const char *directory)
 {
 	setsid();
-	umask(077);
+	/* What the process gets where the runtime sets none. */
+	umask(022);
 	if (chdir(directory) != 0) {
 		fprintf(stderr, "hull-monitor: %s: %s\n", directory, strerror(errno));
 		_exit(1);

@@ -1,0 +1,200 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { conflict, internal, invalid } from '#/base/errors.ts';
+import { spawnDetached } from '#/host/process.ts';
+import type { Attachment, Exit, TaskIo, TerminalSize } from '#/runtime/runtime.ts';
+
+import { openAttachment } from './attachment.ts';
+import { readExitRecord, writeExitRecord, type ExitRecord } from './exit-record.ts';
+import { MonitorConnection, type MonitorEvents } from './monitor-connection.ts';
+import { runtimeWords } from './runtime-words.ts';
+
+/** The files in a monitor's directory; its protocol.md says what each is. */
+export const MONITOR_FILES = ['sock', 'pid', 'tty', 'log', 'exit', 'exit.tmp'] as const;
+
+const START_DEADLINE_MS = 120_000;
+
+/** Docker's code for a process that was killed together with who watched it. */
+const KILLED = 137;
+
+export interface Launch {
+  monitor: string;
+  directory: string;
+  io: TaskIo;
+  /** The OCI runtime's command line. */
+  runtime: readonly string[];
+}
+
+/** A process behind a hull-monitor: what a task and an exec have in common. */
+export class MonitoredProcess {
+  readonly directory: string;
+  readonly exited: Promise<Exit>;
+  readonly #io: Pick<TaskIo, 'stdin'>;
+  readonly #exit = Promise.withResolvers<Exit>();
+  readonly #hello = Promise.withResolvers<void>();
+  readonly #start = Promise.withResolvers<void>();
+  readonly #monitorLost: () => void;
+  readonly #oomKilled: () => boolean;
+  #connection: MonitorConnection | undefined;
+  #pid = 0;
+  #started = false;
+  #ended = false;
+  #abandoned = false;
+  #startError: string | undefined;
+
+  /**
+   * `monitorLost` is called when the monitor was killed: nobody holds the process's stdio any more, so whatever is left of it
+   * must end. `oomKilled` is asked when the process has ended.
+   */
+  constructor(
+    directory: string,
+    io: Pick<TaskIo, 'stdin'>,
+    hooks: { monitorLost: () => void; oomKilled: () => boolean },
+  ) {
+    this.directory = directory;
+    this.#io = io;
+    this.#monitorLost = hooks.monitorLost;
+    this.#oomKilled = hooks.oomKilled;
+    this.exited = this.#exit.promise;
+    this.#hello.promise.catch(() => {});
+    this.#start.promise.catch(() => {});
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get running(): boolean {
+    return this.#pid !== 0 && !this.#ended;
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Starts the monitor; resolves when it listens. */
+  async launch(launch: Launch): Promise<void> {
+    const child = await spawnDetached(launch.monitor, monitorArguments(launch), { channel: true });
+    if (child.channel === undefined) throw internal('The monitor was started without a channel');
+    this.#connection = new MonitorConnection(child.channel, this.#events);
+    await this.#hello.promise;
+  }
+
+  /** Finds the monitor of an earlier engine process, or what it left. */
+  async reconnect(): Promise<void> {
+    this.#connection = await MonitorConnection.connect(path.join(this.directory, 'sock'), this.#events);
+    if (this.#connection === undefined) this.#onClosed();
+    else await this.#hello.promise.catch(() => {});
+  }
+
+  async start(): Promise<void> {
+    if (this.#started) throw conflict('The process was already started');
+    this.#started = true;
+    this.#connection?.start();
+    const deadline = setTimeout(
+      () => this.#start.reject(internal(`The OCI runtime did not end within ${START_DEADLINE_MS} ms`)),
+      START_DEADLINE_MS,
+    );
+    try {
+      await this.#start.promise;
+    } catch (error) {
+      // The monitor reports the failure first and then, with its record written, the end.
+      if (this.#startError !== undefined) await this.exited;
+      throw error;
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  async attach(want: { stdin: boolean; output: boolean }): Promise<Attachment> {
+    const stdin = want.stdin && this.#io.stdin;
+    return openAttachment(path.join(this.directory, 'sock'), { stdin, output: want.output });
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    this.#connection?.resize(size);
+  }
+
+  /** Lets go of the monitor: one that was never started ends by itself. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#connection?.[Symbol.dispose]();
+  }
+
+  readonly #events: MonitorEvents = {
+    hello: ({ state, pid }) => {
+      this.#started ||= state !== 'created';
+      if (pid !== 0) this.#onStarted(pid);
+      this.#hello.resolve();
+    },
+    started: (pid) => this.#onStarted(pid),
+    failed: (text) => {
+      this.#startError = runtimeWords(text);
+      this.#start.reject(invalid(this.#startError));
+    },
+    exit: (exit) => this.#onExit(exit),
+    closed: () => this.#onClosed(),
+  };
+
+  #onStarted(pid: number): void {
+    this.#pid = pid;
+    this.#start.resolve();
+  }
+
+  #onExit(record: ExitRecord): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#started = true;
+    const error = this.#startError ?? (record.error === undefined ? undefined : runtimeWords(record.error));
+    if (error !== undefined) this.#start.reject(invalid(error));
+    this.#exit.resolve({
+      code: record.code,
+      at: record.at,
+      oomKilled: error === undefined && this.#oomKilled(),
+      ...(error === undefined ? {} : { startError: error }),
+    });
+  }
+
+  /** The monitor is gone: it ended after its record was written, was let go unstarted, or was killed. */
+  #onClosed(): void {
+    this.#hello.reject(internal('The monitor ended before it could be reached'));
+    this.#start.reject(internal('The monitor ended while the process was being started'));
+    if (this.#ended) return;
+    const record = readExitRecord(this.directory);
+    if (record !== undefined) {
+      this.#onExit(record);
+    } else if (this.#started && !this.#abandoned) {
+      this.#monitorLost();
+      const lost: ExitRecord = { code: KILLED, at: new Date() };
+      writeExitRecord(this.directory, lost);
+      this.#onExit(lost);
+    } else if (!this.#abandoned) {
+      // Never started, and now it cannot be.
+      this.#onExit({ code: KILLED, at: new Date() });
+    }
+  }
+}
+
+function monitorArguments({ directory, io, runtime }: Launch): string[] {
+  const args = ['--directory', directory];
+  if (io.terminal) args.push('--terminal');
+  if (io.stdin) args.push('--stdin');
+  if (io.stdinOnce === true) args.push('--stdin-once');
+  if (io.size !== undefined) args.push('--size', `${io.size.rows}x${io.size.columns}`);
+  if (io.log !== undefined) {
+    args.push('--log', io.log.path);
+    if (io.log.maxSize !== undefined) args.push('--log-max-size', String(io.log.maxSize));
+    if (io.log.maxFiles !== undefined) args.push('--log-max-files', String(io.log.maxFiles));
+  }
+  return [...args, '--', ...runtime];
+}
+
+/** Writes a file of the directory that its owner needs again after a restart. */
+export function writeDirectoryFile(directory: string, name: string, content: object): void {
+  writeFileSync(path.join(directory, name), JSON.stringify(content), { mode: 0o600 });
+}

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { errnoCode, invalid } from '#/base/errors.ts';
+import type { Logger } from '#/base/log.ts';
+import { readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
+import { Cgroup } from '#/host/cgroups.ts';
+import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
+import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
+
+import { OciCommand } from './oci-command.ts';
+import { OciTask, TASK_FILE } from './oci-task.ts';
+import { probeRuntime, type ProbeResult } from './probe.ts';
+
+export interface OciRuntimeOptions {
+  /** The name that HostConfig.Runtime selects. */
+  name: string;
+  /** `crun`, `runc` or a path: found as execvp(3) finds it. */
+  binary: string;
+  /** The hull-monitor program. */
+  monitor: string;
+  /** Where the OCI runtime keeps its state; one engine's own, on a tmpfs. Made on first use. */
+  root: string;
+  logger: Logger;
+  /** The host's cgroups; read anew without it. */
+  layout?: CgroupLayout;
+}
+
+/**
+ * crun or runc behind hull-monitor. A bundle's config.json must say where its cgroup is (`linux.cgroupsPath`): the task's
+ * counters, freezer and removal are done there by our own hand.
+ */
+export class OciRuntime implements Runtime {
+  readonly name: string;
+  readonly #options: OciRuntimeOptions;
+  readonly #command: OciCommand;
+  readonly #layout: CgroupLayout;
+
+  constructor(options: OciRuntimeOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#command = new OciCommand(options.binary, options.root);
+    this.#layout = options.layout ?? readCgroupLayout();
+  }
+
+  /** Whether it can run a container on this host, found out by running one. */
+  probe(): Promise<ProbeResult> {
+    return probeRuntime(this.#command, this.#options.monitor);
+  }
+
+  async create(options: CreateTaskOptions): Promise<Task> {
+    const { id, bundle, directory, io } = options;
+    const spec = JSON.parse(await readFile(path.join(bundle, 'config.json'), 'utf8')) as Partial<RuntimeSpec>;
+    const cgroup = spec.linux?.cgroupsPath;
+    if (cgroup === undefined) throw invalid(`The bundle "${bundle}" does not name its cgroup`);
+    if ((spec.process?.terminal ?? false) !== io.terminal) {
+      throw invalid(`The bundle "${bundle}" and its task disagree about the terminal`);
+    }
+    const task = this.#task(id, directory, io.stdin, cgroup);
+    task.writeTaskFile();
+    await task.process.launch({
+      monitor: this.#options.monitor,
+      directory,
+      io,
+      runtime: this.#command.run(id, bundle, directory, io.terminal),
+    });
+    return task;
+  }
+
+  async load(id: string, directory: string): Promise<Task | undefined> {
+    let text: string;
+    try {
+      text = readFileSync(path.join(directory, TASK_FILE), 'utf8');
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const { cgroup, stdin } = JSON.parse(text) as { cgroup: string; stdin: boolean };
+    const task = this.#task(id, directory, stdin, cgroup);
+    await task.process.reconnect();
+    return task;
+  }
+
+  #task(id: string, directory: string, stdin: boolean, cgroup: string): OciTask {
+    return new OciTask({
+      id,
+      directory,
+      io: { stdin },
+      cgroup: new Cgroup(this.#layout, cgroup),
+      command: this.#command,
+      monitor: this.#options.monitor,
+      logger: this.#options.logger,
+    });
+  }
+}
