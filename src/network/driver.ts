@@ -8,7 +8,10 @@ export interface NetworkDriver {
   createNetwork(network: NetworkRecord): Promise<void>;
   removeNetwork(network: NetworkRecord): Promise<void>;
   attach(network: NetworkRecord, endpoint: EndpointRequest): Promise<Endpoint>;
-  /** Undoes `attach`, the published ports included. The namespace may be gone already. */
+  /**
+   * Undoes `attach`, the published ports included. The namespace may be gone already; where it is not, the interface
+   * stays in it, cut off, until the namespace goes.
+   */
   detach(network: NetworkRecord, endpoint: Endpoint): Promise<void>;
   restore(network: NetworkRecord, endpoints: readonly Endpoint[]): Promise<void>;
 }
@@ -38,20 +41,23 @@ export interface EndpointRequest {
   /** 64 hexadecimal characters. */
   endpointId: string;
   containerId: string;
+  /** For errors, in Docker's words. */
+  containerName: string;
   /** Path of the network namespace, e.g. `/run/hull/netns/<id>`. */
   netns: string;
   interfaceName?: string;
-  macAddress?: string;
-  ipv4Address?: string;
+  macAddress: string;
+  /** Reserved for it in the network's address pool. */
+  ipv4Address: string;
   ipv6Address?: string;
-  ports: PortRequest[];
+  ports: readonly PortRequest[];
 }
 
 /** One wanted published port. */
 export interface PortRequest {
   containerPort: number;
   protocol: 'tcp' | 'udp' | 'sctp';
-  /** All of the host's addresses without it. */
+  /** Without it the network's default, mostly all of the host's addresses. */
   hostIp?: string;
   /** 0 or absent: a free one of the host's ephemeral range. With `hostPortEnd`, a free one of that range. */
   hostPort?: number;

@@ -140,12 +140,18 @@ export function linkUpRequest(index: number): NetlinkRequest {
   };
 }
 
-export function setLink(socket: NetlinkSocket, index: number, change: LinkChange): void {
+/** Changes a link given by its index, or by its name, which `change` then cannot change. */
+export function setLink(socket: NetlinkSocket, link: number | string, change: LinkChange): void {
+  const index = typeof link === 'number' ? link : 0;
+  const name = typeof link === 'number' ? change.name : link;
   const fd = change.netns === undefined ? undefined : openSync(change.netns, constants.O_RDONLY);
   try {
-    const parts = [linkHeader({ ...change, index }), ...changeAttributes(change)];
+    const parts = [
+      linkHeader({ ...change, index }),
+      ...changeAttributes({ ...change, ...(name === undefined ? {} : { name }) }),
+    ];
     if (fd !== undefined) parts.push(u32(IFLA_NET_NS_FD, fd));
-    socket.run({ type: RTM_NEWLINK, flags: 0, payload: Buffer.concat(parts), what: `change link ${index}` });
+    socket.run({ type: RTM_NEWLINK, flags: 0, payload: Buffer.concat(parts), what: `change link ${link}` });
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
@@ -163,17 +169,17 @@ export interface BridgePort {
   forwarding?: boolean;
 }
 
-export function setBridgePort(socket: NetlinkSocket, index: number, port: BridgePort): void {
-  socket.run(bridgePortRequest(index, port));
-}
-
-function bridgePortRequest(index: number, { hairpin, forwarding }: BridgePort): NetlinkRequest {
+export function setBridgePort(
+  socket: NetlinkSocket,
+  index: number,
+  { hairpin, forwarding }: BridgePort,
+): void {
   const parts: Buffer[] = [];
   if (hairpin !== undefined) parts.push(u8(IFLA_BRPORT_MODE, hairpin ? 1 : 0));
   // BR_STATE_DISABLED and BR_STATE_FORWARDING
   if (forwarding !== undefined) parts.push(u8(IFLA_BRPORT_STATE, forwarding ? 3 : 0));
   const payload = Buffer.concat([linkHeader({ family: AF_BRIDGE, index }), nested(IFLA_PROTINFO, ...parts)]);
-  return { type: RTM_SETLINK, flags: 0, payload, what: `change bridge port ${index}` };
+  socket.run({ type: RTM_SETLINK, flags: 0, payload, what: `change bridge port ${index}` });
 }
 
 /** The link of that name, or nothing. */
