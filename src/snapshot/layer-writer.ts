@@ -4,6 +4,7 @@ import type { TarHandler } from '#/archive/tar-parser.ts';
 import { TarParser } from '#/archive/tar-parser.ts';
 import { type EngineError, isKind, messageOf } from '#/base/errors.ts';
 import { ErofsLayerWriter } from './erofs/erofs-layer-writer.ts';
+import { DirectoryLayerWriter } from './overlay/directory-layer-writer.ts';
 import type { FromWorker, LayerJob, ToWorker } from './layer-job.ts';
 import { type RecipeHeader, RecipeWriter } from './recipe.ts';
 
@@ -19,7 +20,8 @@ interface LayerWriter extends TarHandler {
 function main(job: LayerJob): void {
   const hash = createHash('sha256');
   const recipe = new RecipeWriter(job.recipe);
-  const writer: LayerWriter = new ErofsLayerWriter(job.target, recipe, job.limits);
+  const Writer = job.kind === 'erofs' ? ErofsLayerWriter : DirectoryLayerWriter;
+  const writer: LayerWriter = new Writer(job.target, recipe, job.limits);
   const parser = new TarParser(writer, job.limits);
   const slots = Buffer.from(job.slots);
 

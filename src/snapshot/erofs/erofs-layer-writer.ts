@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { TarLimits } from '#/archive/limits.ts';
 import { AUFS_PREFIX, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from '#/archive/member-path.ts';
-import type { TarEntry } from '#/archive/tar-entry.ts';
+import { type TarEntry, textOf } from '#/archive/tar-entry.ts';
 import type { TarHandler } from '#/archive/tar-parser.ts';
+import { invalid } from '#/base/errors.ts';
 import type { RecipeHeader, RecipeWriter } from '../recipe.ts';
 import { DirectoryWriter } from './directory-writer.ts';
 import {
@@ -43,7 +44,7 @@ export class ErofsLayerWriter implements TarHandler {
   readonly #linked = new Set<number>();
   #inodes = 0;
   #whiteout: number | undefined;
-  #current: { entry: TarEntry; xattrs: Buffer } | undefined;
+  #current: { entry: TarEntry; xattrs: Buffer; directory: Directory; name: string } | undefined;
 
   constructor(file: string, recipe: RecipeWriter, limits: TarLimits) {
     this.#image = new ImageFile(file);
@@ -55,16 +56,16 @@ export class ErofsLayerWriter implements TarHandler {
   }
 
   entry(entry: TarEntry): void {
-    if (entry.type === 'file') {
-      const xattrs = xattrsOf(entry);
-      this.#current = { entry, xattrs };
-      this.#files.begin(entry, xattrs);
-      return;
-    }
     const place = this.#tree.locate(entry.name);
     if (place === undefined) return this.#setRoot(entry);
     const { directory, name } = place;
     if (name.startsWith(WHITEOUT_PREFIX)) return this.#addWhiteout(directory, name);
+    if (entry.type === 'file') {
+      const xattrs = xattrsOf(entry);
+      this.#current = { entry, xattrs, directory, name };
+      this.#files.begin(entry, xattrs);
+      return;
+    }
     switch (entry.type) {
       case 'directory': {
         const { mode, uid, gid, mtime, mtimeNanoseconds, xattrs } = entry;
@@ -90,19 +91,17 @@ export class ErofsLayerWriter implements TarHandler {
   }
 
   data(buffer: Buffer, start: number, end: number): void {
-    this.#files.data(buffer, start, end);
+    // A whiteout's data is kept nowhere else.
+    if (this.#current === undefined) this.#recipe.framing(buffer, start, end);
+    else this.#files.data(buffer, start, end);
   }
 
   fileEnd(): void {
     if (this.#current === undefined) return;
-    const { entry, xattrs } = this.#current;
+    const { entry, xattrs, directory, name } = this.#current;
     this.#current = undefined;
-    const nid = this.#files.end(entry, xattrs);
     this.#inodes++;
-    const place = this.#tree.locate(entry.name);
-    if (place === undefined) return;
-    if (place.name.startsWith(WHITEOUT_PREFIX)) return this.#addWhiteout(place.directory, place.name);
-    this.#tree.set(place.directory, place.name, inodeNode(nid, FileType.file));
+    this.#tree.set(directory, name, inodeNode(this.#files.end(entry, xattrs), FileType.file));
   }
 
   framing(buffer: Buffer, start: number, end: number): void {
@@ -129,7 +128,9 @@ export class ErofsLayerWriter implements TarHandler {
   }
 
   #setRoot(entry: TarEntry): void {
-    if (entry.type !== 'directory') return;
+    if (entry.type !== 'directory') {
+      throw invalid(`"${textOf(entry.name)}" is the root directory and nothing else can be`);
+    }
     const { mtime, mtimeNanoseconds } = entry;
     this.#tree.root.attributes = { ...this.#tree.root.attributes, mtime, mtimeNanoseconds };
   }

@@ -1,13 +1,42 @@
-import { notImplemented } from '#/base/errors.ts';
+import { open, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathOf } from '#/archive/tar-entry.ts';
+import { internal } from '#/base/errors.ts';
 import type { LayerKind } from '../layer-kind.ts';
 
-/** Layers as plain directories, for hosts where EROFS cannot be mounted. A layer's directory is what overlayfs is given. */
+/** What a layer's directory holds; see DirectoryLayerWriter. */
+export const TREE = 'fs';
+export const REPLACED = 'replaced';
+export const FILES = 'files';
+
+const PIECE = 256 << 10;
+
+/**
+ * Layers as plain directories, for hosts where EROFS cannot be mounted: overlayfs is given the directory itself. A recipe's
+ * sources are numbers of files, its offsets places in them.
+ */
 export const directoryLayers: LayerKind = {
   name: 'overlay',
   fileName: (hex) => hex,
   parseFileName: (name) => (/^[0-9a-f]{64}$/.test(name) ? name : undefined),
-  mount: (directory) => ({ directory }),
+  mount: (layer) => ({ directory: path.join(layer, TREE) }),
+
   async open(layer) {
-    throw notImplemented(`reading the layer ${layer} back`);
+    const paths = (await readFile(path.join(layer, FILES))).toString('latin1').split('\0');
+    return {
+      async *read({ source, offset, length }) {
+        const file = Buffer.concat([Buffer.from(`${layer}/`), pathOf(paths[source] ?? '')]);
+        await using handle = await open(file, 'r');
+        let left = length;
+        while (left > 0) {
+          const buffer = Buffer.allocUnsafe(Math.min(PIECE, left));
+          const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset + length - left);
+          if (bytesRead === 0) throw internal(`the layer "${layer}" has lost data of "${file.toString()}"`);
+          left -= bytesRead;
+          yield buffer.subarray(0, bytesRead);
+        }
+      },
+      [Symbol.asyncDispose]: async () => {},
+    };
   },
 };
