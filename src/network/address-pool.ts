@@ -11,6 +11,8 @@ export class AddressPool {
   /** Where free ones are looked for, as offsets into the subnet, both included. */
   readonly #first: number;
   readonly #last: number;
+  /** Nothing below it is free. */
+  #hint: number;
 
   /** `range` is the part that addresses are picked from; asked for by name, any of the subnet may be taken. */
   constructor(subnet: Subnet, range: Subnet = subnet) {
@@ -23,6 +25,7 @@ export class AddressPool {
     }
     this.#first = start;
     this.#last = start + sizeOf(range) - 1;
+    this.#hint = start;
     // A subnet of one or two addresses has neither (RFC 3021).
     if (size > 2) {
       this.#mark(0);
@@ -32,14 +35,10 @@ export class AddressPool {
 
   /** The lowest free address. */
   allocate(): string {
-    for (let offset = this.#first; offset <= this.#last; offset++) {
-      // Whole words of taken addresses are passed over at once.
-      if (offset % 32 === 0 && this.#bits[offset / 32] === 0xffffffff) {
-        offset += 31;
-        continue;
-      }
+    for (let offset = this.#hint; offset <= this.#last; offset++) {
       if (this.#isMarked(offset)) continue;
       this.#mark(offset);
+      this.#hint = offset + 1;
       return formatIpv4(addressOf(this.subnet, offset));
     }
     throw unavailable("no available IPv4 addresses on this network's address pools");
@@ -61,6 +60,7 @@ export class AddressPool {
     if (offset === undefined) return;
     const word = offset >>> 5;
     this.#bits[word] = (this.#bits[word] ?? 0) & ~(1 << (offset & 31));
+    if (offset >= this.#first && offset < this.#hint) this.#hint = offset;
   }
 
   isTaken(address: string): boolean {

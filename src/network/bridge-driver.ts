@@ -165,11 +165,19 @@ export class BridgeDriver implements NetworkDriver {
         throw invalid(`bridge device with non default name ${name} must be created manually`);
     } else {
       const { subnet, gateway } = ipv4Of(network);
+      // Left to itself a bridge takes the lowest address of its ports: containers would lose their gateway whenever that
+      // port goes.
+      const mac = `02:42:${network.id.slice(0, 8).replaceAll(/(..)(?!$)/g, '$1:')}`;
       if (link === undefined) {
-        addBridge(socket, { name, up: true, mtu: Number(network.options[DRIVER_MTU] ?? this.#options.mtu) });
+        addBridge(socket, {
+          name,
+          up: true,
+          mac,
+          mtu: Number(network.options[DRIVER_MTU] ?? this.#options.mtu),
+        });
         link = findLink(socket, name);
-      } else if (!link.up) {
-        setLink(socket, link.index, { up: true });
+      } else if (!link.up || link.mac !== mac) {
+        setLink(socket, link.index, { up: true, mac });
       }
       const index = link?.index ?? 0;
       for (const { address, prefixLength, scope } of listAddresses(socket, index)) {

@@ -166,6 +166,8 @@ test('containers get addresses, reach each other, and go out with the host’s a
   assert.equal(await ask(a.netns, OUTSIDE, 80), HOST);
   assert.equal(await ask(host, b.address, 80), '172.17.0.1');
   await assert.rejects(ask(outside, b.address, 80), 'what is not published is not reachable from outside');
+  using socket = new NetlinkSocket();
+  assert.match(findLink(socket, 'hull0')?.mac ?? '', /^02:42:/, 'a bridge keeps its address');
   const { Containers } = networks.inspect('bridge');
   assert.deepEqual(
     Object.values(Containers ?? {}).map(({ Name, IPv4Address }) => [Name, IPv4Address]),
@@ -218,6 +220,32 @@ test('published ports answer from outside, from the host and from containers', a
   await assert.rejects(ask(outside, HOST, 8080));
   await networks.disconnect(b.endpoint);
   await networks.cleanup();
+});
+
+test('a client that goes on sending over UDP reaches whichever container has the port now', async () => {
+  const networks = engine();
+  await networks.restore();
+  const send = async (): Promise<string> => {
+    const target = `UDP4:${HOST}:5353,sourceport=4444,reuseaddr`;
+    const child = run('nsenter', [`--net=${outside}`, 'socat', '-t1', '-T1', '-', target], { timeout: 5000 });
+    child.child.stdin?.end('hello\n');
+    return (await child.catch(() => ({ stdout: '' }))).stdout.trim();
+  };
+  assert.equal(await send(), '', 'nobody there yet');
+  const ports: PortRequest[] = [{ containerPort: 53, protocol: 'udp', hostPort: 5353 }];
+  const a = await container(networks, ports);
+  const keep = await container(networks);
+  udpEcho(a.netns, 53);
+  await sleep(200);
+  assert.equal(await send(), 'hello');
+  await networks.disconnect(a.endpoint);
+  await container(networks);
+  const b = await container(networks, ports);
+  assert.notEqual(b.address, a.address);
+  udpEcho(b.netns, 53);
+  await sleep(200);
+  assert.equal(await send(), 'hello');
+  await networks.disconnect(keep.endpoint);
 });
 
 test('a port that somebody has is refused in Docker’s words, and nothing is left behind', async () => {

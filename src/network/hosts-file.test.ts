@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hostnameFile, hostsFile, parseExtraHost } from './hosts-file.ts';
+
+test('hostsFile() has the standard names, the added ones, then the container', () => {
+  const text = hostsFile({
+    hostname: 'web',
+    domainname: 'example.com',
+    addresses: ['172.17.0.2'],
+    extraHosts: ['db:10.0.0.5', 'six=[2001:db8::1]', 'up:host-gateway'],
+    gateway: '172.17.0.1',
+  });
+  assert.equal(
+    text,
+    [
+      '127.0.0.1\tlocalhost',
+      '::1\tlocalhost ip6-localhost ip6-loopback',
+      'fe00::\tip6-localnet',
+      'ff00::\tip6-mcastprefix',
+      'ff02::1\tip6-allnodes',
+      'ff02::2\tip6-allrouters',
+      '10.0.0.5\tdb',
+      '2001:db8::1\tsix',
+      '172.17.0.1\tup',
+      '172.17.0.2\tweb.example.com web',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('parseExtraHost() refuses what has no name or no address', () => {
+  assert.throws(() => parseExtraHost('alone'), {
+    kind: 'invalid',
+    message: 'bad format for add-host: "alone"',
+  });
+  assert.throws(() => parseExtraHost('db:here'), { message: 'invalid IP address in add-host: "here"' });
+  assert.deepEqual(parseExtraHost('v6:::1'), { name: 'v6', address: '::1' });
+});
+
+test('hostnameFile() ends the line', () => {
+  assert.equal(hostnameFile('web'), 'web\n');
+});
