@@ -18,7 +18,7 @@ const directory = mkdtempSync(path.join(os.tmpdir(), 'hull-api-'));
 const socketPath = path.join(directory, 's');
 
 before(async () => {
-  const server = api.createServer();
+  const server = await api.createServer();
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
 });
 

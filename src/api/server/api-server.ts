@@ -9,6 +9,7 @@ import { Query } from './query.ts';
 import { Router } from './router.ts';
 import { ROUTES } from './routes/all.ts';
 import { statusOf } from './status.ts';
+import { createTlsServer, type TlsFiles } from './tls.ts';
 import { ApiVersion, checkVersion, NEWEST_VERSION, splitVersion } from './version.ts';
 
 /** Headers of every answer, as Docker's middleware sets them. */
@@ -33,11 +34,14 @@ export class ApiServer {
     this.#logger = logger;
   }
 
-  /** A server for one listener; the caller makes it listen. */
-  createServer(): Server {
-    const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => {
+  /** A server for one listener, over TLS when it is given; the caller makes it listen. */
+  async createServer(tls?: TlsFiles): Promise<Server> {
+    const options = { keepAliveTimeout: 0, requestTimeout: 0 };
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
       void this.#serve(request, response);
-    });
+    };
+    const server =
+      tls === undefined ? createServer(options, listener) : await createTlsServer(tls, options, listener);
     this.#servers.add(server);
     server.once('close', () => this.#servers.delete(server));
     return server;

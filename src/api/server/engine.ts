@@ -132,14 +132,23 @@ export interface ContainerExecs {
 export type Progress = object;
 
 export interface ImageStore {
-  load(tar: Readable, options: { quiet: boolean }, signal: AbortSignal): AsyncIterable<Progress>;
+  load(
+    tar: Readable,
+    options: { quiet: boolean; platform?: string },
+    signal: AbortSignal,
+  ): AsyncIterable<Progress>;
   import(
     tar: Readable,
     options: { reference?: string; message?: string; changes: string[]; platform?: string },
     signal: AbortSignal,
   ): AsyncIterable<Progress>;
   save(references: readonly string[], signal: AbortSignal): Promise<Readable>;
-  list(options: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<ImageSummary[]>;
+  list(options: {
+    all: boolean;
+    filters: Filters;
+    sharedSize: boolean;
+    containers: boolean;
+  }): Promise<ImageSummary[]>;
   inspect(reference: string): Promise<ImageInspect>;
   history(reference: string): Promise<ImageHistoryResponseItem[]>;
   tag(reference: string, target: string): Promise<void>;

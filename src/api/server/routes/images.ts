@@ -15,6 +15,7 @@ export const imageRoutes: readonly Route[] = [
     const images = await engine.images.list({
       all: query.flag('all'),
       sharedSize: query.flag('shared-size'),
+      containers: query.flag('containers'),
       filters,
     });
     exchange.json(
@@ -29,8 +30,9 @@ export const imageRoutes: readonly Route[] = [
   ),
 
   route('POST', '/images/load', async (exchange, engine) => {
-    const quiet = exchange.query.flag('quiet');
-    await exchange.jsonLines(engine.images.load(exchange.request, { quiet }, exchange.signal));
+    const platform = exchange.query.given('platform');
+    const options = { quiet: exchange.query.flag('quiet'), ...(platform === undefined ? {} : { platform }) };
+    await exchange.jsonLines(engine.images.load(exchange.request, options, exchange.signal));
   }),
 
   route('POST', '/images/create', async (exchange, engine) => {

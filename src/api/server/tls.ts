@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import type { RequestListener, Server, ServerOptions } from 'node:http';
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  /** Clients must show a certificate of `authority`. */
+  verify: boolean;
+  authority?: string;
+  certificate: string;
+  key: string;
+}
+
+/** An HTTPS server; node:https is loaded only for it. */
+export async function createTlsServer(
+  files: TlsFiles,
+  options: ServerOptions,
+  listener: RequestListener,
+): Promise<Server> {
+  const { createServer } = await import('node:https');
+  const [certificate, key, authority] = await Promise.all([
+    readFile(files.certificate),
+    readFile(files.key),
+    files.verify && files.authority !== undefined ? readFile(files.authority) : undefined,
+  ]);
+  const tls = {
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.2' as const,
+    ...(authority === undefined ? {} : { ca: authority, requestCert: true, rejectUnauthorized: true }),
+  };
+  return createServer({ ...options, ...tls }, listener);
+}
