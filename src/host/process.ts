@@ -62,6 +62,8 @@ export interface StreamingOptions {
   cwd?: string;
   /** Whether the caller feeds the program through `stdin`. */
   stdin?: boolean;
+  /** Called with the program's stderr as it comes. */
+  onStderr?: (chunk: Buffer) => void;
   signal?: AbortSignal;
 }
 
@@ -93,6 +95,7 @@ export async function spawnStreaming(
   let tail = Buffer.alloc(0);
   child.stderr?.on('data', (chunk: Buffer) => {
     tail = Buffer.concat([tail, chunk]).subarray(-STDERR_TAIL);
+    options.onStderr?.(chunk);
   });
   // Whoever writes sees the program's end through stdout; a broken pipe must not bring the whole engine down.
   child.stdin?.on('error', () => {});
