@@ -1,0 +1,97 @@
+import type { FlagSet } from '../flags/flag-set.ts';
+import { isUserDefined, type NetworkOption, parseNetworkOption } from './network-option.ts';
+
+/** Every `--network` in order; the flags beside it (`--ip`, `--network-alias`, …) configure the first. */
+export function networkOptions(flags: FlagSet): NetworkOption[] {
+  const networks = [...flags.list('network'), ...flags.list('net')].map(parseNetworkOption);
+  const [first] = networks;
+  if (first === undefined) return [];
+  const conflict = (flag: string): never => {
+    throw new Error(`conflicting options: cannot specify both --${flag} and per-network ${perNetwork(flag)}`);
+  };
+  const aliases = [...flags.list('network-alias'), ...flags.list('net-alias')];
+  if (aliases.length > 0 && first.aliases.length > 0) conflict('network-alias');
+  if (flags.changed('link') && first.links.length > 0) conflict('link');
+  if (flags.changed('ip') && first.ipv4 !== undefined) conflict('ip');
+  if (flags.changed('ip6') && first.ipv6 !== undefined) conflict('ip6');
+  if (flags.changed('mac-address') && first.macAddress !== undefined) conflict('mac-address');
+  if (flags.changed('link-local-ip') && first.linkLocalAddresses.length > 0) conflict('link-local-ip');
+  if (aliases.length > 0 && !isUserDefined(first.name)) {
+    throw new Error('network-scoped aliases are only supported for user-defined networks');
+  }
+  return networks;
+}
+
+function perNetwork(flag: string): string {
+  const words: Record<string, string> = {
+    'network-alias': 'alias',
+    link: 'links',
+    ip: 'IPv4 address',
+    ip6: 'IPv6 address',
+    'mac-address': 'MAC address',
+    'link-local-ip': 'link-local IP addresses',
+  };
+  return words[flag] ?? flag;
+}
+
+/** The endpoints a container is created with, by network. None for a namespace that is not its own. */
+export function endpoints(flags: FlagSet): Record<string, object> {
+  const networks = networkOptions(flags);
+  if (networks.length === 0) networks.push(parseNetworkOption('default'));
+  const result: Record<string, object> = {};
+  for (const [index, network] of networks.entries()) {
+    if (network.name in result)
+      throw new Error(`network ${JSON.stringify(network.name)} is specified multiple times`);
+    if (
+      networks.length > 1 &&
+      !isUserDefined(network.name) &&
+      network.name !== 'bridge' &&
+      network.name !== 'default'
+    ) {
+      throw new Error(
+        'conflicting options: cannot attach both user-defined and non-user-defined network-modes',
+      );
+    }
+    const first = index === 0;
+    if (first && ['host', 'none'].includes(network.name)) continue;
+    if (network.name.startsWith('container:')) continue;
+    result[network.name] = endpoint(network, first ? flags : undefined);
+  }
+  return Object.fromEntries(Object.entries(result).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** An endpoint's settings, empty ones included, as Docker's client sends them. */
+function endpoint(network: NetworkOption, flags: FlagSet | undefined): object {
+  const userDefined = isUserDefined(network.name);
+  const links = [...network.links, ...(userDefined ? (flags?.list('link') ?? []) : [])];
+  const aliases = [
+    ...network.aliases,
+    ...(flags?.list('network-alias') ?? []),
+    ...(flags?.list('net-alias') ?? []),
+  ];
+  const local = [...network.linkLocalAddresses, ...(flags?.list('link-local-ip') ?? [])];
+  const ipv4 = network.ipv4 ?? flags?.string('ip');
+  const ipv6 = network.ipv6 ?? flags?.string('ip6');
+  const ipam = {
+    ...(ipv4 && { IPv4Address: ipv4 }),
+    ...(ipv6 && { IPv6Address: ipv6 }),
+    ...(local.length > 0 && { LinkLocalIPs: local }),
+  };
+  return {
+    IPAMConfig: Object.keys(ipam).length > 0 ? ipam : null,
+    Links: links.length > 0 ? links : null,
+    Aliases: aliases.length > 0 ? aliases : null,
+    MacAddress: (network.macAddress ?? flags?.string('mac-address')) || '',
+    DriverOpts: network.driverOptions ?? null,
+    GwPriority: network.priority ?? 0,
+    NetworkID: '',
+    EndpointID: '',
+    Gateway: '',
+    IPAddress: '',
+    IPPrefixLen: 0,
+    IPv6Gateway: '',
+    GlobalIPv6Address: '',
+    GlobalIPv6PrefixLen: 0,
+    DNSNames: null,
+  };
+}

@@ -1,0 +1,34 @@
+import type { Command } from '../command.ts';
+
+interface Inspected {
+  NetworkSettings: { Ports?: Record<string, { HostIp: string; HostPort: string }[] | null> | null };
+}
+
+export const command: Command = {
+  usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]',
+  arguments: { min: 1, max: 2 },
+  async run({ args, client, terminal }) {
+    const [name = '', asked] = args;
+    const { NetworkSettings } = await client.json<Inspected>('GET', `/containers/${name}/json`);
+    const ports = NetworkSettings.Ports ?? {};
+    const bound = (key: string): string[] =>
+      (ports[key] ?? []).map(
+        ({ HostIp, HostPort }) => `${HostIp.includes(':') ? `[${HostIp}]` : HostIp}:${HostPort}`,
+      );
+    if (asked === undefined) {
+      const lines = Object.keys(ports).flatMap((key) => bound(key).map((where) => `${key} -> ${where}\n`));
+      terminal.out(lines.sort(naturalOrder).join(''));
+      return;
+    }
+    const [port = '', protocol = 'tcp'] = asked.split('/');
+    if (!/^\d+$/.test(port)) throw new Error(`Error: invalid port (${port})`);
+    const found = bound(`${port}/${protocol.toLowerCase()}`);
+    if (found.length === 0) throw new Error(`Error: No public port '${asked}' published for ${name}`);
+    terminal.out(`${found.sort(naturalOrder).join('\n')}\n`);
+  },
+};
+
+/** Numbers inside texts compare as numbers. */
+function naturalOrder(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}

@@ -1,0 +1,131 @@
+import { ApiError, type HijackedStream } from '#/api/client/api-client.ts';
+import { messageOf } from '#/base/errors.ts';
+import { type Command, type CommandContext, StatusError } from '../command.ts';
+import { followSize } from '../stream/resize.ts';
+import { runSession } from '../stream/session.ts';
+import { proxySignals } from '../stream/signals.ts';
+import { createBody, type CreateBody } from './create-body.ts';
+import { CREATE_CHECKS } from './create-checks.ts';
+import { createContainer } from './create-container.ts';
+import { CREATE_FLAGS, HIDDEN_CREATE_FLAGS } from './create-flags.ts';
+import { waitForExit } from './wait-exit.ts';
+
+export const command: Command = {
+  usage: '[OPTIONS] IMAGE [COMMAND] [ARG...]',
+  flags: `${CREATE_FLAGS}
+  -d, --detach  Run container in background and print container ID
+      --detach-keys string  Override the key sequence for detaching a container
+      --pull string  Pull image before running ("always", "missing", "never") (default "missing")
+      --sig-proxy  Proxy received signals to the process (default true)
+`,
+  hiddenFlags: HIDDEN_CREATE_FLAGS,
+  checks: CREATE_CHECKS,
+  arguments: { min: 1 },
+  interspersed: false,
+  async run(context) {
+    try {
+      return await run(context);
+    } catch (error) {
+      if (error instanceof StatusError) throw error;
+      throw new StatusError(withHelp(error, 'run'), exitCodeOf(error), { cause: error });
+    }
+  },
+};
+
+/** The error as `run` and `create` show it: with the program's name before and a hint behind. */
+export function withHelp(error: unknown, verb: string): string {
+  return `hull: ${messageOf(error)}\n\nRun 'hull ${verb} --help' for more information`;
+}
+
+/** 127: the command is not in the image; 126: it cannot be executed; 125: the daemon or this client failed. */
+export function exitCodeOf(error: unknown): number {
+  const message = messageOf(error);
+  if (/executable file not found|no such file or directory|system cannot find the file/.test(message))
+    return 127;
+  return /permission denied|is a directory/.test(message) && error instanceof ApiError ? 126 : 125;
+}
+
+async function run(context: CommandContext): Promise<number> {
+  const { flags, client, terminal, env } = context;
+  const detach = flags.bool('detach');
+  const body = createBody(flags, context.args, { env, cwd: process.cwd() });
+  if (detach) checkDetached(context);
+  else checkAttached(context, body);
+  // Attach, wait and start follow the creation at once: their connections can be there by then.
+  client.warm(detach ? 1 : 3);
+  const id = await createContainer(context, body);
+  if (detach) {
+    await client.text('POST', `/containers/${id}/start`);
+    terminal.out(`${id}\n`);
+    return 0;
+  }
+  const autoRemove = flags.bool('rm');
+  const attached = body.AttachStdin || body.AttachStdout || body.AttachStderr;
+  const stopProxy = flags.bool('sig-proxy', true)
+    ? proxySignals(client, id, () => {
+        terminal.err('\ngot 3 SIGTERM/SIGINTs, forcefully exiting\n');
+        process.exit(1);
+      })
+    : undefined;
+  const waiting = waitForExit(client, id, autoRemove ? 'removed' : 'next-exit', (text) => terminal.err(text));
+  waiting.catch(() => undefined);
+  const stream = attached ? await attach(context, id, body) : undefined;
+  const session = stream
+    ? runSession(stream, {
+        terminal,
+        tty: body.Tty,
+        stdin: body.AttachStdin,
+        detachKeys: flags.string('detach-keys'),
+      })
+    : undefined;
+  session?.catch(() => undefined);
+  const { exit } = await waiting;
+  exit.catch(() => undefined);
+  try {
+    await client.text('POST', `/containers/${id}/start`);
+  } catch (error) {
+    stream?.socket.destroy();
+    await session?.catch(() => undefined);
+    // The daemon removes it on the way out of the failed start; only then may its name be used again.
+    if (autoRemove) await exit.catch(() => undefined);
+    throw error;
+  }
+  const stopResize =
+    body.Tty && attached && terminal.isTerminal(1)
+      ? followSize(client, `/containers/${id}`, terminal)
+      : undefined;
+  const ended = await session;
+  stopResize?.();
+  stopProxy?.();
+  if (ended === 'detached') return 0;
+  if (!attached) {
+    // Nothing of the container comes here, so there is nothing to stay for.
+    terminal.out(`${id}\n`);
+    return 0;
+  }
+  return exit;
+}
+
+function attach(context: CommandContext, id: string, body: CreateBody): Promise<HijackedStream> {
+  const detachKeys = context.flags.string('detach-keys') || undefined;
+  const query = {
+    detachKeys,
+    stderr: body.AttachStderr || undefined,
+    stdin: body.AttachStdin || undefined,
+    stdout: body.AttachStdout || undefined,
+    stream: true,
+  };
+  return context.client.hijack('POST', `/containers/${id}/attach`, { query });
+}
+
+function checkAttached({ terminal }: CommandContext, body: CreateBody): void {
+  if (body.Tty && body.AttachStdin && !terminal.isTerminal(0)) {
+    throw new StatusError('the input device is not a TTY', 1);
+  }
+}
+
+function checkDetached({ flags }: CommandContext): void {
+  if (flags.changed('attach')) {
+    throw new Error('conflicting options: cannot specify both --attach and --detach');
+  }
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { errnoCode } from '#/base/errors.ts';
+import { splitPair } from './comma-separated.ts';
+
+type Environment = Record<string, string | undefined>;
+
+/** `-e NAME` takes the value from the caller's environment, and stays bare (unset it there) when it has none. */
+export function inheritVariable(value: string, env: Environment): string {
+  const [name, given] = splitPair(value);
+  if (name === '') throw new Error(`invalid environment variable: ${value}`);
+  const inherited = env[name];
+  return given === undefined && inherited !== undefined ? `${name}=${inherited}` : value;
+}
+
+/** Appends, or takes the place of the variable of the same name. */
+export function replaceVariables(values: readonly string[]): string[] {
+  const byName = new Map<string, string>();
+  for (const value of values) byName.set(splitPair(value)[0], value);
+  return [...byName.values()];
+}
+
+/**
+ * The `NAME=value` lines of an `--env-file` or `--label-file`. A bare name takes its value from `env`; without one it is
+ * left out.
+ */
+export function readKeyValueFile(file: string, env?: Environment): string[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') {
+      throw new Error(`open ${file}: no such file or directory`, { cause: error });
+    }
+    throw error;
+  }
+  const values: string[] = [];
+  for (const [index, raw] of text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .entries()) {
+    const line = raw.replace(/\r$/, '').trimStart();
+    if (line === '' || line.startsWith('#')) continue;
+    const [name, value] = splitPair(line);
+    if (name === '') throw new Error(`no variable name on line '${line}'`);
+    if (/\s/.test(name)) throw new Error(`variable '${name}' contains whitespaces`);
+    if (value !== undefined) values.push(`${name}=${value}`);
+    else if (env?.[name] !== undefined) values.push(`${name}=${env[name]}`);
+    if (text.includes('\0')) throw new Error(`env file ${file} contains invalid bytes at line ${index + 1}`);
+  }
+  return values;
+}
+
+/** `a=b` entries as a map; an entry without `=` has the empty value. */
+export function keyValueMap(entries: readonly string[]): Record<string, string> {
+  const map: Record<string, string> = {};
+  for (const entry of entries) {
+    const [key, value = ''] = splitPair(entry);
+    map[key] = value;
+  }
+  return map;
+}

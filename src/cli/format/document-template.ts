@@ -1,0 +1,35 @@
+import { messageOf } from '#/base/errors.ts';
+import { StatusError } from '../command.ts';
+import { compileTemplate, type Template } from '../template/evaluate.ts';
+import { BigNumber, type Value } from '../template/values.ts';
+import type { InspectedDocument } from './inspect.ts';
+
+/** Docker's exit code for a template that cannot be parsed. */
+const PARSE_FAILED = 64;
+
+/** Compiles `inspect --format`. */
+export function compileDocumentTemplate(format: string): (document: InspectedDocument) => string {
+  const source = format.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
+  let template: Template;
+  try {
+    template = compileTemplate(source, { missingKeyFails: true });
+  } catch (error) {
+    throw new StatusError(`template parsing error: ${messageOf(error)}`, PARSE_FAILED, { cause: error });
+  }
+  return ({ text }) => {
+    try {
+      return template(parseDocument(text));
+    } catch (error) {
+      throw new Error(`template parsing error: ${messageOf(error)}`, { cause: error });
+    }
+  };
+}
+
+/** JSON with every integer kept exact. */
+export function parseDocument(text: string): Value {
+  return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) => {
+    if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+    const source = context?.source ?? '';
+    return /^-?\d+$/.test(source) ? new BigNumber(source) : value;
+  }) as Value;
+}

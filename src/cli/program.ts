@@ -1,0 +1,216 @@
+import { existsSync } from 'node:fs';
+import { ApiClient, ConnectionError } from '#/api/client/api-client.ts';
+import { type Endpoint, parseEndpoint, type TlsFiles } from '#/api/client/endpoint.ts';
+import { messageOf } from '#/base/errors.ts';
+import { type ArgumentCount, type Command, StatusError } from './command.ts';
+import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
+import { FlagError, FlagSet } from './flags/flag-set.ts';
+import { parseFlagSpecs } from './flags/flag-spec.ts';
+import { ProcessTerminal, type Terminal } from './terminal.ts';
+
+/** Where a daemon of this host listens when nobody says otherwise. */
+export const DEFAULT_HOST = 'unix:///run/hull/hull.sock';
+
+export interface ProgramOptions {
+  version: string;
+  env?: Record<string, string | undefined>;
+  terminal?: Terminal;
+  /** Starts a daemon behind the default socket and resolves when it answers. Absent: none is started. */
+  startDaemon?: (socketPath: string) => Promise<void>;
+}
+
+/** Runs one command line (without the program's name) and resolves with its exit code. */
+export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
+  const terminal = options.terminal ?? new ProcessTerminal();
+  try {
+    return await dispatch(argv, terminal, options);
+  } catch (error) {
+    const text = messageOf(error);
+    if (text !== '') terminal.err(`${text}\n`);
+    return error instanceof StatusError ? error.exitCode : 1;
+  }
+}
+
+async function dispatch(
+  argv: readonly string[],
+  terminal: Terminal,
+  options: ProgramOptions,
+): Promise<number> {
+  const env = options.env ?? process.env;
+  // The commonest command lines have no global flags: those are read only when there are any.
+  const plain = argv[0] !== undefined && !argv[0].startsWith('-');
+  const global = plain ? undefined : await globalFlags(argv);
+  const words = global?.args ?? argv;
+  if (global?.bool('version')) {
+    terminal.out(`Hull version ${options.version}\n`);
+    return 0;
+  }
+  if (words.length === 0 || global?.bool('help')) {
+    const { topHelp } = await import('./help.ts');
+    terminal.out(topHelp(terminal.size()?.columns));
+    return 0;
+  }
+  const found = findCommand(words[0] === 'help' ? [...words.slice(1), '--help'] : words);
+  const { path, entry, rest } = found ?? (await unknownCommand(words, terminal));
+  const command = await entry.load();
+  const flags = await commandFlags(path, command, rest);
+  if (flags.bool('help')) {
+    const { commandHelp } = await import('./help.ts');
+    terminal.out(commandHelp(entry, path, command, terminal.size()?.columns));
+    return 0;
+  }
+  await checkArguments(path, command, flags.args.length);
+  const client = new ApiClient(chooseEndpoint(global, env, options.startDaemon), {
+    version: (env['HULL_API_VERSION'] || env['DOCKER_API_VERSION']) ?? undefined,
+  });
+  try {
+    return (await command.run({ flags, args: flags.args, path, terminal, client, env })) ?? 0;
+  } finally {
+    client.close();
+  }
+}
+
+async function globalFlags(argv: readonly string[]): Promise<FlagSet> {
+  const { GLOBAL_FLAGS } = await import('./help.ts');
+  const flags = new FlagSet([...parseFlagSpecs(GLOBAL_FLAGS), ...parseFlagSpecs('  -h, --help', true)]);
+  try {
+    flags.parse(argv, false);
+  } catch (error) {
+    const hint = `Usage:  hull [OPTIONS] COMMAND [ARG...]\n\nRun 'hull --help' for more information`;
+    throw new StatusError(`${messageOf(error)}\n\n${hint}`, 125, { cause: error });
+  }
+  return flags;
+}
+
+interface FoundCommand {
+  path: string;
+  entry: CommandEntry;
+  rest: string[];
+}
+
+function findCommand(words: readonly string[]): FoundCommand | undefined {
+  const lookup = (path: string): CommandEntry | undefined =>
+    COMMANDS.find((entry) => entry.path === path || entry.aliases.includes(path));
+  const [first = '', second] = words;
+  const whole = lookup(first);
+  if (whole) return { path: first, entry: whole, rest: words.slice(1) };
+  if (second === undefined) return undefined;
+  const path = `${first} ${second}`;
+  const verb = lookup(path);
+  return verb && { path, entry: verb, rest: words.slice(2) };
+}
+
+/** A noun alone shows its help; anything else is no command. */
+async function unknownCommand(words: readonly string[], terminal: Terminal): Promise<never> {
+  const [group = '', verb] = words[0] === 'help' ? words.slice(1) : words;
+  if (group in GROUPS) {
+    if (verb === undefined || verb === '--help' || verb === '-h') {
+      const { groupHelp } = await import('./help.ts');
+      terminal.out(groupHelp(group));
+      throw new StatusError('', 0);
+    }
+    throw new StatusError(
+      `hull: unknown command: hull ${group} ${verb}\n\nUsage:  hull ${group}\n\nRun 'hull ${group} --help' for more information`,
+      1,
+    );
+  }
+  throw new StatusError(`hull: unknown command: hull ${group}\n\nRun 'hull --help' for more information`, 1);
+}
+
+async function commandFlags(path: string, command: Command, argv: readonly string[]): Promise<FlagSet> {
+  const specs = [...parseFlagSpecs(command.flags ?? ''), ...parseFlagSpecs(command.hiddenFlags ?? '', true)];
+  const shorthand = specs.some((spec) => spec.shorthand === 'h') ? undefined : 'h';
+  specs.push({ name: 'help', shorthand, type: 'bool', usage: 'Print usage', hidden: true });
+  const flags = new FlagSet(specs, command.checks);
+  try {
+    flags.parse(argv, command.interspersed ?? true);
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error;
+    // A --help before the mistake is still a wish for help; after it, pflag never saw it.
+    throw new StatusError(
+      `${error.message}\n\n${await usage(path, command)}\n\nRun 'hull ${path} --help' for more information`,
+      125,
+      { cause: error },
+    );
+  }
+  return flags;
+}
+
+async function usage(path: string, command: Command): Promise<string> {
+  const { usageLine } = await import('./help.ts');
+  return usageLine(path, command);
+}
+
+async function checkArguments(path: string, command: Command, given: number): Promise<void> {
+  const wrong = argumentError(command.arguments, given);
+  if (wrong === undefined) return;
+  // "See" after "at least", "Run" elsewhere: docker's own two words.
+  const verb = wrong.startsWith('requires at least') ? 'See' : 'Run';
+  throw new StatusError(
+    `hull: 'hull ${path}' ${wrong}\n\n${await usage(path, command)}\n\n${verb} 'hull ${path} --help' for more information`,
+    1,
+  );
+}
+
+function argumentError({ min, max }: ArgumentCount, given: number): string | undefined {
+  const plural = (count: number): string => `${count} argument${count === 1 ? '' : 's'}`;
+  if (given >= min && (max === undefined || given <= max)) return undefined;
+  if (max === 0) return 'accepts no arguments';
+  if (min === max) return `requires ${plural(min)}`;
+  if (max === undefined) return `requires at least ${plural(min)}`;
+  if (min === 0) return `requires at most ${plural(max)}`;
+  return `requires at least ${min} and at most ${plural(max)}`;
+}
+
+function chooseEndpoint(
+  global: FlagSet | undefined,
+  env: Record<string, string | undefined>,
+  startDaemon: ProgramOptions['startDaemon'],
+): Endpoint {
+  const hosts = global?.list('host') ?? [];
+  if (hosts.length > 1) throw new Error('Specify only one -H');
+  const explicit = hosts[0] ?? (env['HULL_HOST'] || env['DOCKER_HOST']);
+  const endpoint = parseEndpoint(explicit || DEFAULT_HOST, tlsFiles(global, env));
+  if (explicit || !startDaemon) return endpoint;
+  return { name: endpoint.name, connect: connectOrStart(endpoint, startDaemon) };
+}
+
+/** Connects, and once, when nothing listens, starts the daemon and tries again. */
+function connectOrStart(
+  endpoint: Endpoint,
+  startDaemon: NonNullable<ProgramOptions['startDaemon']>,
+): Endpoint['connect'] {
+  let started: Promise<void> | undefined;
+  return async () => {
+    try {
+      return await endpoint.connect();
+    } catch (error) {
+      const absent = error instanceof ConnectionError && /^(?:ENOENT|ECONNREFUSED)$/.test(error.code ?? '');
+      if (!absent) throw error;
+    }
+    started ??= startDaemon(DEFAULT_HOST.replace('unix://', ''));
+    await started;
+    return endpoint.connect();
+  };
+}
+
+function tlsFiles(
+  global: FlagSet | undefined,
+  env: Record<string, string | undefined>,
+): TlsFiles | undefined {
+  const verify = global?.bool('tlsverify') || Boolean(env['DOCKER_TLS_VERIFY']);
+  if (!verify && !global?.bool('tls')) return undefined;
+  const directory = env['DOCKER_CERT_PATH'] || `${env['HOME'] ?? ''}/.docker`;
+  const file = (flag: string, name: string): string | undefined => {
+    const given = global?.string(flag);
+    if (given) return given;
+    const usual = `${directory}/${name}`;
+    return existsSync(usual) ? usual : undefined;
+  };
+  return {
+    ca: file('tlscacert', 'ca.pem'),
+    cert: file('tlscert', 'cert.pem'),
+    key: file('tlskey', 'key.pem'),
+    verify,
+  };
+}

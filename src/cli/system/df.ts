@@ -1,0 +1,134 @@
+import type { Command } from '../command.ts';
+import { containerListing, type ContainerRow } from '../container/container-listing.ts';
+import { LIST_FORMAT } from '../format/format-flag.ts';
+import { type Listing, printListing } from '../format/listing.ts';
+import { decimalSize } from '../format/units.ts';
+import { imageListing, imageRows, type ImageSummary } from '../image/image-listing.ts';
+import { volumeListing, type VolumeRow } from '../volume/volume-listing.ts';
+
+interface DiskUsage {
+  LayersSize?: number;
+  Images?: ImageSummary[] | null;
+  Containers?: ContainerRow[] | null;
+  Volumes?: VolumeRow[] | null;
+  BuildCache?: { Size: number; InUse: boolean; Shared: boolean }[] | null;
+}
+
+interface UsageRow {
+  type: string;
+  total: number;
+  active: number;
+  size: number;
+  reclaimable: number;
+  percent: boolean;
+}
+
+const usageListing: Listing<UsageRow> = {
+  type: '*formatter.diskUsageContext',
+  quiet: 'Type',
+  table: ['Type', 'TotalCount', 'Active', 'Size', 'Reclaimable'],
+  fields: {
+    Type: { header: 'TYPE', value: (row) => row.type },
+    TotalCount: { header: 'TOTAL', value: (row) => String(row.total) },
+    Active: { header: 'ACTIVE', value: (row) => String(row.active) },
+    Size: { header: 'SIZE', value: (row) => decimalSize(row.size) },
+    Reclaimable: {
+      header: 'RECLAIMABLE',
+      value: ({ reclaimable, size, percent }) => {
+        const share = size > 0 && percent ? ` (${Math.trunc((reclaimable * 100) / size)}%)` : '';
+        return `${decimalSize(reclaimable)}${share}`;
+      },
+    },
+  },
+};
+
+export const command: Command = {
+  usage: '[OPTIONS]',
+  flags: `
+${LIST_FORMAT}
+  -v, --verbose  Show detailed information on space usage
+`,
+  arguments: { min: 0, max: 0 },
+  async run({ flags, client, terminal }) {
+    const usage = await client.json<DiskUsage>('GET', '/system/df');
+    const options = { format: flags.string('format'), quiet: false, full: false };
+    if (!flags.bool('verbose')) {
+      await printListing(terminal, usageListing, usageRows(usage), options);
+      return;
+    }
+    terminal.out('Images space usage:\n\n');
+    const images = {
+      ...imageListing,
+      table: ['Repository', 'Tag', 'ID', 'CreatedSince', 'Size', 'SharedSize', 'UniqueSize', 'Containers'],
+    };
+    await printListing(terminal, images, imageRows(usage.Images ?? [], false), options);
+    terminal.out('\nContainers space usage:\n\n');
+    const containers = {
+      ...containerListing,
+      table: ['ID', 'Image', 'Command', 'LocalVolumes', 'Size', 'RunningFor', 'Status', 'Names'],
+    };
+    const rows = (usage.Containers ?? []).map((row) => ({ ...row, SizeRootFs: 0 }));
+    await printListing(terminal, containers, rows, options);
+    terminal.out('\nLocal Volumes space usage:\n\n');
+    await printListing(
+      terminal,
+      { ...volumeListing, table: ['Name', 'Links', 'Size'] },
+      usage.Volumes ?? [],
+      options,
+    );
+    const cache = (usage.BuildCache ?? []).filter((record) => !record.Shared);
+    terminal.out(`\nBuild cache usage: ${decimalSize(sum(cache.map(({ Size }) => Size)))}\n`);
+  },
+};
+
+function usageRows(usage: DiskUsage): UsageRow[] {
+  const images = usage.Images ?? [];
+  const containers = usage.Containers ?? [];
+  const volumes = (usage.Volumes ?? []).map(({ UsageData }) => UsageData ?? { Size: 0, RefCount: 0 });
+  const cache = usage.BuildCache ?? [];
+  const activeImages = images.filter((image) => (image.Containers ?? 0) > 0);
+  const usedByActive = sum(
+    activeImages.map((image) => (image.Size < 0 ? 0 : image.Size - Math.max(0, image.SharedSize ?? 0))),
+  );
+  const layers = usage.LayersSize ?? 0;
+  const isActive = (state: string): boolean => ['running', 'paused', 'restarting'].includes(state);
+  const own = (rows: readonly ContainerRow[]): number => sum(rows.map((row) => row.SizeRw ?? 0));
+  return [
+    {
+      type: 'Images',
+      total: images.length,
+      active: activeImages.length,
+      size: layers,
+      reclaimable: Math.max(0, layers - usedByActive),
+      percent: true,
+    },
+    {
+      type: 'Containers',
+      total: containers.length,
+      active: containers.filter((row) => isActive(row.State)).length,
+      size: own(containers),
+      reclaimable: own(containers.filter((row) => !isActive(row.State))),
+      percent: true,
+    },
+    {
+      type: 'Local Volumes',
+      total: volumes.length,
+      active: volumes.filter(({ RefCount }) => RefCount > 0).length,
+      size: sum(volumes.map(({ Size }) => Math.max(0, Size))),
+      reclaimable: sum(volumes.filter(({ RefCount }) => RefCount === 0).map(({ Size }) => Math.max(0, Size))),
+      percent: true,
+    },
+    {
+      type: 'Build Cache',
+      total: cache.length,
+      active: cache.filter(({ InUse }) => InUse).length,
+      size: sum(cache.filter(({ Shared }) => !Shared).map(({ Size }) => Size)),
+      reclaimable: sum(cache.filter(({ Shared, InUse }) => !Shared && !InUse).map(({ Size }) => Size)),
+      percent: false,
+    },
+  ];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,27 @@
+import type { Command } from '../command.ts';
+import { checkFilter, encodeFilters } from '../format/filters.ts';
+import { LIST_FORMAT } from '../format/format-flag.ts';
+import { printListing } from '../format/listing.ts';
+import { volumeListing, type VolumeRow } from './volume-listing.ts';
+
+export const command: Command = {
+  usage: '[OPTIONS]',
+  flags: `
+  -f, --filter filter  Provide filter values (e.g. "dangling=true")
+${LIST_FORMAT}
+  -q, --quiet  Only display volume names
+`,
+  checks: { filter: checkFilter },
+  arguments: { min: 0, max: 0 },
+  async run({ flags, client, terminal }) {
+    const { Volumes } = await client.json<{ Volumes: VolumeRow[] | null }>('GET', '/volumes', {
+      query: { filters: encodeFilters(flags.list('filter')) },
+    });
+    const rows = (Volumes ?? []).toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+    await printListing(terminal, volumeListing, rows, {
+      format: flags.string('format'),
+      quiet: flags.bool('quiet'),
+      full: true,
+    });
+  },
+};

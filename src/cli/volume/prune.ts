@@ -1,0 +1,15 @@
+import { pruneCommand, type PruneAnswer, removedList } from '../prune.ts';
+
+export const command = pruneCommand<PruneAnswer & { VolumesDeleted?: string[] | null }>({
+  path: '/volumes/prune',
+  flags: `
+  -a, --all  Remove all unused volumes, not just anonymous ones
+      --filter filter  Provide filter values (e.g. "label=<label>")
+  -f, --force  Do not prompt for confirmation
+`,
+  warning: (all) =>
+    `This will remove ${all ? 'all' : 'anonymous'} local volumes not used by at least one container.`,
+  implied: (all) => (all ? ['all=true'] : []),
+  removed: ({ VolumesDeleted }) => removedList('Deleted Volumes', VolumesDeleted),
+  countsSpace: true,
+});

@@ -1,0 +1,58 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { messageOf } from '#/base/errors.ts';
+import { spawnDetached } from '#/host/process.ts';
+
+/** A daemon is ready within a second; ten are for a host that is short of everything. */
+const READY_WITHIN_MS = 10_000;
+const POLL_MS = 20;
+
+const LOG_FILE = '/var/log/hulld.log';
+
+/** Starts `hulld` in the background and resolves when it answers on `socketPath`. */
+export async function startDaemon(socketPath: string): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new Error(
+      `Cannot connect to the Hull daemon at unix://${socketPath}. Is the hull daemon running?\n` +
+        'Only root can start it: run "sudo hulld", or set HULL_HOST to a daemon that runs.',
+    );
+  }
+  const daemon = path.join(path.dirname(process.argv[1] ?? ''), '..', 'bin', 'hulld');
+  mkdirSync(path.dirname(LOG_FILE), { recursive: true });
+  const log = openSync(LOG_FILE, 'a', 0o640);
+  let ended: number | undefined;
+  const noteEnd = async (exited: Promise<number>): Promise<void> => {
+    ended = await exited;
+  };
+  try {
+    const child = await spawnDetached(daemon, [], { stdout: log, stderr: log, cwd: '/' });
+    void noteEnd(child.exited);
+  } catch (error) {
+    throw new Error(`Cannot start the Hull daemon "${daemon}": ${messageOf(error)}`, { cause: error });
+  } finally {
+    closeSync(log);
+  }
+  const deadline = performance.now() + READY_WITHIN_MS;
+  while (!(await answers(socketPath))) {
+    // Another client may have started one at the same moment: then ours ends, and theirs answers.
+    if (performance.now() > deadline) {
+      const why = ended === undefined ? `does not answer on ${socketPath}` : `ended with code ${ended}`;
+      throw new Error(`The Hull daemon was started and ${why}: see ${LOG_FILE}`);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS);
+    });
+  }
+}
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(socketPath);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
