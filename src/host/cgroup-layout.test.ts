@@ -21,6 +21,7 @@ test('readCgroupLayout() tells v1 with its hierarchies, hybrid or not', () => {
       { mount: '/sys/fs/cgroup/cpu,cpuacct', controllers: ['cpu', 'cpuacct'] },
     ],
     unified: undefined,
+    unifiedOptions: [],
     unifiedControllers: [],
   });
   assert.equal(new Cgroup(layout, '/hull/x').directory('cpuacct'), '/sys/fs/cgroup/cpu,cpuacct/hull/x');
@@ -32,6 +33,7 @@ test('readCgroupLayout() tells v2', () => {
     '29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate',
   );
   assert.deepEqual([layout.version, layout.unified], [2, '/sys/fs/cgroup']);
+  assert.deepEqual(layout.unifiedOptions, ['rw', 'nosuid', 'nsdelegate']);
   assert.equal(new Cgroup(layout, '/hull/x').directory('memory'), '/sys/fs/cgroup/hull/x');
 });
 

@@ -15,6 +15,8 @@ export interface CgroupLayout {
   v1: CgroupHierarchy[];
   /** Where the v2 tree is mounted, if it is; beside v1 hierarchies the host is hybrid. */
   unified: string | undefined;
+  /** The options that tree is mounted with. */
+  unifiedOptions: string[];
   /** Controllers that the v2 tree offers at its root. */
   unifiedControllers: string[];
 }
@@ -25,12 +27,16 @@ const MOUNTINFO = '/proc/self/mountinfo';
 export function readCgroupLayout(mountinfo: string = readFileSync(MOUNTINFO, 'utf8')): CgroupLayout {
   const v1: CgroupHierarchy[] = [];
   let unified: string | undefined;
+  let unifiedOptions: string[] = [];
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ');
-    const mount = left.split(' ')[4];
+    const [, , , , mount, flags = ''] = left.split(' ');
     const [type, , options = ''] = right.split(' ');
     if (mount === undefined || !mount.startsWith('/sys/fs/cgroup')) continue;
-    if (type === 'cgroup2') unified ??= mount;
+    if (type === 'cgroup2' && unified === undefined) {
+      unified = mount;
+      unifiedOptions = [...new Set([...flags.split(','), ...options.split(',')])];
+    }
     if (type !== 'cgroup') continue;
     const controllers = options
       .split(',')
@@ -42,6 +48,7 @@ export function readCgroupLayout(mountinfo: string = readFileSync(MOUNTINFO, 'ut
     version: v1.length > 0 ? 1 : 2,
     v1,
     unified,
+    unifiedOptions,
     unifiedControllers: unified === undefined ? [] : readWords(`${unified}/cgroup.controllers`),
   };
 }
@@ -72,4 +79,20 @@ export async function moveControllersToV1(layout: CgroupLayout): Promise<string[
     if (code === 0) moved.push(controller);
   }
   return moved;
+}
+
+const FAVOR_DYNMODS = 'favordynmods';
+
+/**
+ * Makes moving a process into a cgroup quick, host-wide (Linux 6.0, Documentation/admin-guide/cgroup-v2.rst): otherwise each
+ * move waits for a grace period of the kernel's, several milliseconds of every container's start and every exec. Forks and exits
+ * cost a little more for it. Whether it is in force now.
+ */
+export async function favorDynamicModifications(layout: CgroupLayout): Promise<boolean> {
+  if (layout.unified === undefined) return false;
+  if (layout.unifiedOptions.includes(FAVOR_DYNMODS)) return true;
+  // All options anew: those that a remount does not name are switched off.
+  const options = ['remount', ...layout.unifiedOptions, FAVOR_DYNMODS].join(',');
+  const { code } = await run('mount', ['-o', options, layout.unified], { timeoutMs: 10_000 });
+  return code === 0;
 }

@@ -10,8 +10,14 @@ export interface SystemError extends Error {
 }
 
 /** The C types that the calls here need, and what stands for each in JavaScript. */
-type CType = 'int' | 'uint' | 'long' | 'ulong' | 'size_t' | 'str' | 'void *';
-type Value<T extends CType> = T extends 'str' ? string | null : T extends 'void *' ? Buffer | null : number;
+type CType = 'int' | 'uint' | 'long' | 'ulong' | 'size_t' | 'str' | 'str *' | 'void *';
+type Value<T extends CType> = T extends 'str'
+  ? string | null
+  : T extends 'str *'
+    ? (string | null)[]
+    : T extends 'void *'
+      ? Buffer | null
+      : number;
 type Values<P extends readonly CType[]> = { -readonly [K in keyof P]: Value<P[K]> };
 
 let library: ReturnType<typeof koffi.load> | undefined;

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { Duplex, Readable, type Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 
 import { errnoCode, internal } from '#/base/errors.ts';
 
@@ -129,16 +129,12 @@ export interface DetachedOptions {
   /** File descriptors of this process that the child gets as its 1 and 2, /dev/null without them. */
   stdout?: number;
   stderr?: number;
-  /** Gives the child one end of a connected pair of unix stream sockets as its descriptor 3. */
-  channel?: boolean;
 }
 
 export interface ChildHandle {
   readonly pid: number;
   /** Exit code (128 + n for signal n), as long as this process lives to see it. Never rejects. */
   readonly exited: Promise<number>;
-  /** Our end of the pair; the caller's to destroy. */
-  readonly channel: Duplex | undefined;
 }
 
 /**
@@ -152,29 +148,14 @@ export async function spawnDetached(
 ): Promise<ChildHandle> {
   const child = spawn(command, args, {
     detached: true,
-    stdio: [
-      'ignore',
-      options.stdout ?? 'ignore',
-      options.stderr ?? 'ignore',
-      ...(options.channel === true ? (['pipe'] as const) : []),
-    ],
+    stdio: ['ignore', options.stdout ?? 'ignore', options.stderr ?? 'ignore'],
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const guard = new Guard(command, child, undefined, undefined);
   await guard.started;
   child.unref();
-  const channel = child.stdio[3];
-  return {
-    pid: child.pid ?? 0,
-    // Not 'close', which waits for the channel's end too.
-    exited: guard.exited,
-    channel: channel instanceof Duplex ? channel : undefined,
-  };
-}
-
-function exitCode(code: number | null, name: NodeJS.Signals | null): number {
-  return code ?? 128 + ((name && SIGNALS[name]) ?? 9);
+  return { pid: child.pid ?? 0, exited: guard.closed };
 }
 
 /** Kills a child at its deadline or on abort, and turns its events into promises. */
@@ -182,8 +163,6 @@ class Guard implements Disposable {
   readonly started: Promise<void>;
   /** The process has ended and its output was read. */
   readonly closed: Promise<number>;
-  /** The process has ended. */
-  readonly exited: Promise<number>;
   readonly #child: ChildProcess;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #signal: AbortSignal | undefined;
@@ -201,24 +180,19 @@ class Guard implements Disposable {
     const closed = Promise.withResolvers<number>();
     this.started = started.promise;
     this.closed = closed.promise;
-    const exited = Promise.withResolvers<number>();
-    this.exited = exited.promise;
     child.once('spawn', () => started.resolve());
     child.once('error', (cause) => {
       const error = internal(`Cannot run "${command}": ${cause.message}`, { cause });
       started.reject(error);
       closed.reject(error);
-      exited.reject(error);
     });
-    child.once('exit', (code, name) => exited.resolve(exitCode(code, name)));
     child.once('close', (code, name) => {
-      if (this.#failure === undefined) closed.resolve(exitCode(code, name));
+      if (this.#failure === undefined) closed.resolve(code ?? 128 + ((name && SIGNALS[name]) ?? 9));
       else closed.reject(this.#failure);
     });
     // Only one of the two promises may have a reader.
     this.started.catch(() => {});
     this.closed.catch(() => {});
-    this.exited.catch(() => {});
     if (timeoutMs !== undefined) {
       this.#timer = setTimeout(
         () => this.fail(internal(`"${command}" did not end within ${timeoutMs} ms`)),

@@ -15,7 +15,7 @@ import { OciRuntime } from './oci-runtime.ts';
 
 const MONITOR = path.join(import.meta.dirname, '../../../dist/hull-monitor');
 const APPLETS = [
-  'sh cat echo sleep true false ls stty head tail dd yes printf kill seq wc id tr test trap read mkdir touch mount nc',
+  'sh cat echo sleep true false ls stty head tail dd yes printf kill seq wc id tr test trap read mkdir touch mount nc unshare',
 ]
   .join(' ')
   .split(' ');
@@ -27,6 +27,7 @@ export class BusyboxBundles implements AsyncDisposable {
   readonly monitor = MONITOR;
   readonly #name: string;
   readonly #tasks: Task[] = [];
+  readonly #runtimes: OciRuntime[] = [];
 
   static async create(name: 'crun' | 'runc'): Promise<BusyboxBundles> {
     const { code, stderr } = await run(path.join(import.meta.dirname, '../monitor/build.sh'), [], {
@@ -49,13 +50,15 @@ export class BusyboxBundles implements AsyncDisposable {
 
   /** A second engine's view of the same containers. */
   newRuntime(): OciRuntime {
-    return new OciRuntime({
+    const runtime = new OciRuntime({
       name: this.#name,
       binary: this.#name,
       monitor: MONITOR,
       root: path.join(this.directory, 'state'),
       logger: new Logger('error'),
     });
+    this.#runtimes.push(runtime);
+    return runtime;
   }
 
   logFile(id: string): string {
@@ -106,6 +109,7 @@ export class BusyboxBundles implements AsyncDisposable {
       if (task.pid !== 0) await task.exited;
       await task.remove();
     }
+    for (const runtime of this.#runtimes) runtime[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

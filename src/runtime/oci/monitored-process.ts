@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { conflict, internal, invalid } from '#/base/errors.ts';
-import { spawnDetached } from '#/host/process.ts';
+import { spawnWithChannel } from '#/host/channel-process.ts';
 import type { Attachment, Exit, TaskIo, TerminalSize } from '#/runtime/runtime.ts';
 
 import { openAttachment } from './attachment.ts';
@@ -79,9 +79,8 @@ export class MonitoredProcess {
 
   /** Starts the monitor; resolves when it listens. */
   async launch(launch: Launch): Promise<void> {
-    const child = await spawnDetached(launch.monitor, monitorArguments(launch), { channel: true });
-    if (child.channel === undefined) throw internal('The monitor was started without a channel');
-    this.#connection = new MonitorConnection(child.channel, this.#events);
+    const { channel } = spawnWithChannel(launch.monitor, monitorArguments(launch));
+    this.#connection = new MonitorConnection(channel, this.#events);
     await this.#hello.promise;
   }
 

@@ -237,6 +237,42 @@ for (const name of ['crun', 'runc'] as const) {
       assert.equal((await task.stats()).memory.limit, 128 << 20);
     });
 
+    test('seccomp filters the process and its execs, the compiled filter as well as the profile', async () => {
+      for (const round of ['compiled by the runtime', 'kept from the first']) {
+        const task = await bundles.create(['sh', '-c', 'cat /proc/self/status; unshare -U true; sleep 60']);
+        if (name === 'crun') {
+          const config = readFileSync(`${bundles.taskDirectory(task.id)}.b/config.json`, 'utf8');
+          assert.ok(round.startsWith('compiled') || config.includes('run.oci.seccomp_bpf_data'));
+        }
+        using attachment = await task.attach({ stdin: false, output: true });
+        const refused = attachment.stderr.take(1).toArray();
+        let status = '';
+        attachment.stdout.on('data', (chunk: Buffer) => (status += chunk.toString()));
+        await task.start();
+        assert.match(String(await refused), /Operation not permitted/, round);
+        assert.match(status, /^Seccomp:\t2$/m, round);
+        const exec = await task.exec({
+          id: 'e'.repeat(64),
+          process: {
+            args: ['cat', '/proc/self/status'],
+            cwd: '/',
+            env: ['PATH=/bin'],
+            user: { uid: 0, gid: 0 },
+          },
+          io: { terminal: false, stdin: false },
+        });
+        using execAttachment = await exec.attach({ stdin: false, output: true });
+        execAttachment.stderr.resume();
+        const execStatus = text(execAttachment.stdout);
+        await exec.start();
+        assert.match(await execStatus, /^Seccomp:\t2$/m, round);
+        await exec.exited;
+        await exec.remove();
+        await task.kill(9);
+        await task.exited;
+      }
+    });
+
     test('a process killed for want of memory is told as such', async () => {
       const task = await bundles.create(['sh', '-c', 'x=a; while :; do x=$x$x; done'], {}, (spec) => {
         spec.linux.resources = { ...spec.linux.resources, memory: { limit: 16 << 20, swap: 16 << 20 } };

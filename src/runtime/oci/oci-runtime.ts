@@ -1,22 +1,24 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { errnoCode, invalid } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
 import { Cgroup } from '#/host/cgroups.ts';
+import { findExecutable, SealedExecutable } from '#/host/sealed-executable.ts';
 import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
 
 import { OciCommand } from './oci-command.ts';
 import { OciTask, TASK_FILE } from './oci-task.ts';
 import { probeRuntime, type ProbeResult } from './probe.ts';
+import { SECCOMP_ANNOTATION, SeccompFilters } from './seccomp-filters.ts';
 
 export interface OciRuntimeOptions {
   /** The name that HostConfig.Runtime selects. */
   name: string;
-  /** `crun`, `runc` or a path: found as execvp(3) finds it. */
+  /** `crun`, `runc` or a path: found as execvp(3) finds it; `notFound` when there is none. */
   binary: string;
   /** The hull-monitor program. */
   monitor: string;
@@ -31,17 +33,29 @@ export interface OciRuntimeOptions {
  * crun or runc behind hull-monitor. A bundle's config.json must say where its cgroup is (`linux.cgroupsPath`): the task's
  * counters, freezer and removal are done there by our own hand.
  */
-export class OciRuntime implements Runtime {
+export class OciRuntime implements Runtime, Disposable {
   readonly name: string;
   readonly #options: OciRuntimeOptions;
   readonly #command: OciCommand;
   readonly #layout: CgroupLayout;
+  readonly #executable: SealedExecutable;
+  /** Undefined when the runtime takes no compiled filters. */
+  readonly #filters: SeccompFilters | undefined;
 
   constructor(options: OciRuntimeOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#command = new OciCommand(options.binary, options.root);
+    const program = findExecutable(options.binary);
+    this.#executable = new SealedExecutable(program);
+    this.#command = new OciCommand(this.#executable.path, options.root);
+    this.#filters = readFileSync(program).includes(SECCOMP_ANNOTATION)
+      ? new SeccompFilters(path.join(options.root, '.hull-seccomp'))
+      : undefined;
     this.#layout = options.layout ?? readCgroupLayout();
+  }
+
+  [Symbol.dispose](): void {
+    this.#executable[Symbol.dispose]();
   }
 
   /** Whether it can run a container on this host, found out by running one. */
@@ -51,13 +65,16 @@ export class OciRuntime implements Runtime {
 
   async create(options: CreateTaskOptions): Promise<Task> {
     const { id, bundle, directory, io } = options;
-    const spec = JSON.parse(await readFile(path.join(bundle, 'config.json'), 'utf8')) as Partial<RuntimeSpec>;
-    const cgroup = spec.linux?.cgroupsPath;
+    const config = path.join(bundle, 'config.json');
+    const spec = JSON.parse(await readFile(config, 'utf8')) as RuntimeSpec;
+    const cgroup = spec.linux.cgroupsPath;
     if (cgroup === undefined) throw invalid(`The bundle "${bundle}" does not name its cgroup`);
-    if ((spec.process?.terminal ?? false) !== io.terminal) {
+    if ((spec.process.terminal ?? false) !== io.terminal) {
       throw invalid(`The bundle "${bundle}" and its task disagree about the terminal`);
     }
-    const task = this.#task(id, directory, io.stdin, cgroup);
+    const { prepared, learn } = this.#filters?.prepare(spec) ?? {};
+    if (prepared !== undefined) await writeFile(config, JSON.stringify(prepared));
+    const task = this.#task(id, directory, io.stdin, cgroup, learn);
     task.writeTaskFile();
     await task.process.launch({
       monitor: this.#options.monitor,
@@ -82,7 +99,13 @@ export class OciRuntime implements Runtime {
     return task;
   }
 
-  #task(id: string, directory: string, stdin: boolean, cgroup: string): OciTask {
+  #task(
+    id: string,
+    directory: string,
+    stdin: boolean,
+    cgroup: string,
+    onStarted?: (stateDirectory: string) => void,
+  ): OciTask {
     return new OciTask({
       id,
       directory,
@@ -91,6 +114,7 @@ export class OciRuntime implements Runtime {
       command: this.#command,
       monitor: this.#options.monitor,
       logger: this.#options.logger,
+      ...(onStarted === undefined ? {} : { onStarted }),
     });
   }
 }

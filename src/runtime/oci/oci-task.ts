@@ -37,6 +37,8 @@ export interface OciTaskOptions {
   command: OciCommand;
   monitor: string;
   logger: Logger;
+  /** Called once the runtime's state directory is whole. */
+  onStarted?: (stateDirectory: string) => void;
 }
 
 /** A container of crun or runc behind a hull-monitor. */
@@ -67,8 +69,9 @@ export class OciTask implements Task {
     return this.process.exited;
   }
 
-  start(): Promise<void> {
-    return this.process.start();
+  async start(): Promise<void> {
+    await this.process.start();
+    this.#options.onStarted?.(this.#options.command.stateDirectory(this.id));
   }
 
   attach(want: { stdin: boolean; output: boolean }): Promise<Attachment> {

@@ -1,11 +1,21 @@
 import type { Logger } from '#/base/log.ts';
-import { moveControllersToV1, readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
+import {
+  favorDynamicModifications,
+  moveControllersToV1,
+  readCgroupLayout,
+  type CgroupLayout,
+} from '#/host/cgroup-layout.ts';
 
 import type { OciRuntime } from './oci-runtime.ts';
 
-/** Makes a hybrid host such that crun runs there, and returns its cgroups as they are then. */
+/** Makes a hybrid host such that crun runs there, and cgroups quick; returns them as they are then. */
 export async function prepareHost(logger: Logger): Promise<CgroupLayout> {
   const layout = readCgroupLayout();
+  if (!(await favorDynamicModifications(layout))) {
+    logger.debug(
+      'The kernel was not made to favor dynamic cgroup modifications: starts take some milliseconds more',
+    );
+  }
   if (layout.version !== 1 || layout.unifiedControllers.length === 0) return layout;
   const moved = await moveControllersToV1(layout);
   logger.info(
