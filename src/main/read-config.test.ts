@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import type { DaemonConfig } from './daemon-config.ts';
+import { parseDaemonFlags } from './daemon-flags.ts';
+import { readConfig } from './read-config.ts';
+
+const directory = mkdtempSync(path.join(tmpdir(), 'hull-config-'));
+const file = path.join(directory, 'daemon.json');
+after(() => rmSync(directory, { recursive: true }));
+
+function read(contents: unknown, ...argv: string[]): DaemonConfig {
+  writeFileSync(file, typeof contents === 'string' ? contents : JSON.stringify(contents));
+  return readConfig(parseDaemonFlags(['--config-file', file, ...argv]));
+}
+
+test('readConfig() has Docker’s defaults', () => {
+  const config = read('');
+  assert.equal(config.dataRoot, '/var/lib/hull');
+  assert.deepEqual(config.hosts, ['unix:///run/hull/hull.sock']);
+  assert.equal(config.liveRestore, true);
+  assert.equal(config.container.logDriver, 'json-file');
+  assert.equal(config.network.mtu, 1500);
+  assert.deepEqual(config.withoutEffect, []);
+});
+
+test('readConfig() derives socket and pidfile from the exec root', () => {
+  const config = read('', '--exec-root=/run/x');
+  assert.deepEqual([config.hosts, config.pidfile], [['unix:///run/x/hull.sock'], '/run/x/hulld.pid']);
+});
+
+test('readConfig() reads pools, ulimits, log options and runtimes from flags', () => {
+  const argv =
+    '--default-address-pool base=10.9.0.0/16,size=24 --default-ulimit nofile=10:20 --log-opt max-size=1m';
+  const config = read(
+    '',
+    ...argv.split(' '),
+    '--add-runtime',
+    'fast=/opt/crun',
+    '-g',
+    '/d',
+    '-DH',
+    'tcp://:1',
+  );
+  assert.deepEqual(config.network.defaultAddressPools, [{ base: '10.9.0.0/16', size: 24 }]);
+  assert.deepEqual(config.container.ulimits, [{ name: 'nofile', soft: 10, hard: 20 }]);
+  assert.deepEqual(config.container.logOptions, { 'max-size': '1m' });
+  assert.deepEqual(config.runtimes, { fast: { path: '/opt/crun', args: [] } });
+  assert.deepEqual([config.dataRoot, config.debug, config.hosts], ['/d', true, ['tcp://:1']]);
+});
+
+test('readConfig() reads the same from the file', () => {
+  const config = read({
+    'default-address-pools': [{ base: '10.9.0.0/16', size: 24 }],
+    'default-ulimits': { nofile: { Name: 'nofile', Hard: 20, Soft: 10 } },
+    'log-opts': { 'max-size': '1m' },
+    runtimes: { fast: { path: '/opt/crun', runtimeArgs: ['--debug'] } },
+    'live-restore': false,
+    'default-shm-size': '1G',
+    'userland-proxy': false,
+  });
+  assert.deepEqual(config.network.defaultAddressPools, [{ base: '10.9.0.0/16', size: 24 }]);
+  assert.deepEqual(config.container.ulimits, [{ name: 'nofile', soft: 10, hard: 20 }]);
+  assert.deepEqual(config.runtimes['fast'], { path: '/opt/crun', args: ['--debug'] });
+  assert.equal(config.container.shmSize, 1024 ** 3);
+  assert.equal(config.liveRestore, false);
+  assert.deepEqual(config.withoutEffect, ['userland-proxy']);
+});
+
+test('readConfig() refuses what is both a flag and in the file, in the words of dockerd', () => {
+  const prefix = `unable to configure the Docker daemon with file ${file}: the following directives`;
+  assert.throws(() => read({ debug: true, hosts: ['unix:///x'] }, '-D', '-H', 'unix:///y'), {
+    message: `${prefix} are specified both as a flag and in the configuration file: debug: (from flag: true, from file: true), hosts: (from flag: [unix:///y], from file: [unix:///x])`,
+  });
+  assert.throws(() => read({ foo: 1 }), {
+    message: `${prefix} don't match any configuration option: foo`,
+  });
+});
+
+test('readConfig() refuses a missing file only when it was named, and wrong types always', () => {
+  const missing = path.join(directory, 'missing');
+  assert.throws(() => readConfig(parseDaemonFlags(['--config-file', missing])), /no such file or directory/);
+  assert.throws(
+    () => read({ debug: 'yes' }),
+    /cannot unmarshal string into Go struct field Config\.debug of type bool/,
+  );
+  assert.throws(() => read('{'), /unable to configure the Docker daemon/);
+  assert.throws(() => read('', '-l', 'loud'), { message: 'invalid logging level: loud' });
+});
+
+test('parseDaemonFlags() takes what dockerd has and refuses the rest', () => {
+  assert.deepEqual(read('', '--ip6tables=false', '--containerd', '/x').withoutEffect, [
+    'containerd',
+    'ip6tables',
+  ]);
+  assert.throws(() => parseDaemonFlags(['--nonsense']), { message: 'unknown flag: --nonsense' });
+  assert.throws(() => parseDaemonFlags(['-q']), { message: "unknown shorthand flag: 'q' in -q" });
+});
