@@ -33,7 +33,10 @@ export class ImageLayers {
   readonly #mounts: LayerMounts;
   readonly #logger: Logger;
   #holds = 0;
+  /** Under way until the layers are gone for everyone. */
   #collecting: Promise<void> | undefined;
+  /** Deletions whose space is not free yet. */
+  readonly #freeing = new Set<Promise<void>>();
   #wanted: Set<Digest> | 'all' | undefined;
 
   constructor(options: {
@@ -116,7 +119,8 @@ export class ImageLayers {
 
   /**
    * Deletes the layers among the candidates, or of all there are, that no image, container or lease uses; with all, blobs
-   * too. At once, or when the last hold ends.
+   * too. At once, or when the last hold ends. Resolves when their space is free, which for a large layer takes the kernel
+   * some time after it is gone.
    */
   async collect(candidates: Iterable<Digest> | 'all'): Promise<void> {
     if (candidates === 'all') this.#wanted = 'all';
@@ -124,16 +128,30 @@ export class ImageLayers {
     if (this.#holds === 0) await this.#run();
   }
 
+  /** The same, with nobody waiting for it. */
+  collectSoon(candidates: Iterable<Digest>): void {
+    this.collect(candidates).catch((error: unknown) => {
+      this.#logger.warn(`Cannot delete layers: ${messageOf(error)}`);
+    });
+  }
+
+  /** Resolves when the space of everything that was deleted so far is free. */
+  async settled(): Promise<void> {
+    await this.#collecting;
+    await Promise.all(this.#freeing);
+  }
+
   async #run(): Promise<void> {
     await this.#collecting;
     const wanted = this.#wanted;
-    if (wanted === undefined || this.#holds > 0) return;
+    if (wanted === undefined || this.#holds > 0) return this.settled();
     this.#wanted = undefined;
-    const work = this.#delete(wanted);
-    this.#collecting = work.catch(() => {}).finally(() => (this.#collecting = undefined));
-    await work;
+    this.#collecting = this.#delete(wanted).finally(() => (this.#collecting = undefined));
+    await this.settled();
+    if (wanted === 'all') await this.#deleteBlobs();
   }
 
+  /** Takes the layers away; what remains of the work is in `#freeing`. Never rejects. */
   async #delete(candidates: Set<Digest> | 'all'): Promise<void> {
     const used = new Set<string>([...this.#records.layersInUse(), ...this.#users.layersInUse()]);
     for (const name of this.#leases.protected('layer')) used.add(name);
@@ -143,15 +161,22 @@ export class ImageLayers {
       if (used.has(diffId)) continue;
       try {
         await this.#mounts.unmount(diffId);
-        await this.#snapshotter.removeLayer(diffId);
       } catch (error) {
-        // What asked for the collection is done; the layer stays garbage until the next full one.
-        this.#logger.warn(`Cannot delete layer "${diffId}": ${messageOf(error)}`);
+        this.#complain(diffId, error);
         continue;
       }
+      const freed: Promise<void> = this.#snapshotter
+        .removeLayer(diffId)
+        .catch((error: unknown) => this.#complain(diffId, error))
+        .finally(() => this.#freeing.delete(freed));
+      this.#freeing.add(freed);
       this.#database.prepare('DELETE FROM layer_tars WHERE diff_id = ?').run(diffId);
     }
-    if (candidates === 'all') await this.#deleteBlobs();
+  }
+
+  /** What asked for the collection is done; the layer stays garbage until the next full one. */
+  #complain(diffId: Digest, error: unknown): void {
+    this.#logger.warn(`Cannot delete layer "${diffId}": ${messageOf(error)}`);
   }
 
   async #deleteBlobs(): Promise<void> {

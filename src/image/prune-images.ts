@@ -38,6 +38,7 @@ export async function pruneImages(
       }
     }
   }
+  await layers.settled();
   const after = sizes(layers);
   let reclaimed = 0;
   for (const [diffId, size] of before) if (!after.has(diffId)) reclaimed += size;

@@ -15,6 +15,7 @@ test('remove takes a name, and with the last one the image and the layers that w
   const since = nowNanos();
   assert.deepEqual(await images.remove('app:1'), [{ Untagged: 'app:1' }]);
   const deleted = await images.remove('app:2');
+  await images.layers.settled();
   assert.deepEqual(deleted.slice(0, 2), [{ Untagged: 'app:2' }, { Deleted: sha256(config) }]);
   assert.equal(deleted.length, 3);
   assert.deepEqual(

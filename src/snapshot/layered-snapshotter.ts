@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -95,10 +95,13 @@ export class LayeredSnapshotter implements Snapshotter {
 
   async removeLayer(diffId: Digest): Promise<void> {
     if (!this.#layers.delete(diffId)) return;
-    const gone = path.join(this.#temporary, newId());
-    await rename(this.#layerPath(diffId), gone);
-    await rm(this.#recipePath(diffId), { force: true });
-    await rm(gone, { recursive: true, force: true });
+    // Out of the way at once, so that the next write of this layer finds its places free.
+    const gone = [this.#layerPath(diffId), this.#recipePath(diffId)].map((place) => {
+      const temporary = path.join(this.#temporary, newId());
+      renameSync(place, temporary);
+      return temporary;
+    });
+    for (const temporary of gone) await rm(temporary, { recursive: true, force: true });
   }
 
   async prepare(key: string, layers: readonly Digest[]): Promise<void> {

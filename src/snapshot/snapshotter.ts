@@ -33,7 +33,10 @@ export interface Snapshotter {
 
   listLayers(): LayerInfo[];
 
-  /** The caller has unmounted it. No error when there is none. */
+  /**
+   * The caller has unmounted it. It is gone when this returns, and its space is free when the promise resolves. No error when
+   * there is none.
+   */
   removeLayer(diffId: Digest): Promise<void>;
 
   /** Makes a writable snapshot on these layers, base first. `conflict` when the key is taken, `notFound` for a missing layer. */
