@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
 
 /**
  * Runs containers from OCI bundles. A container behind namespaces and one behind a hypervisor are two Runtimes, and no
@@ -23,8 +24,10 @@ export interface Runtime {
 export interface CreateTaskOptions {
   /** 64 hexadecimal characters. */
   id: string;
-  /** The OCI bundle: `config.json` is there and its rootfs is mounted. */
+  /** The OCI bundle's directory: it exists, and the runtime writes `config.json` there. */
   bundle: string;
+  /** The container; its root filesystem is mounted. */
+  spec: RuntimeSpec;
   /** Where the monitor keeps its files (socket, pid, exit record); exists, on a tmpfs, short enough for a socket path (≤ 100 bytes). */
   directory: string;
   io: TaskIo;

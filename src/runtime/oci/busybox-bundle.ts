@@ -92,10 +92,10 @@ export class BusyboxBundles implements AsyncDisposable {
       kernel: '6.1',
     });
     change(spec);
-    writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(spec));
     const task = await this.runtime.create({
       id,
       bundle,
+      spec,
       directory: this.taskDirectory(id),
       io: { terminal: false, stdin: false, log: { format: 'json-file', path: this.logFile(id) }, ...io },
     });

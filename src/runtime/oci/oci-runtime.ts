@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { errnoCode, invalid } from '#/base/errors.ts';
@@ -7,7 +6,6 @@ import type { Logger } from '#/base/log.ts';
 import { readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { findExecutable, SealedExecutable } from '#/host/sealed-executable.ts';
-import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
 
 import { OciCommand } from './oci-command.ts';
@@ -30,7 +28,7 @@ export interface OciRuntimeOptions {
 }
 
 /**
- * crun or runc behind hull-monitor. A bundle's config.json must say where its cgroup is (`linux.cgroupsPath`): the task's
+ * crun or runc behind hull-monitor. A specification must say where its cgroup is (`linux.cgroupsPath`): the task's
  * counters, freezer and removal are done there by our own hand.
  */
 export class OciRuntime implements Runtime, Disposable {
@@ -64,16 +62,14 @@ export class OciRuntime implements Runtime, Disposable {
   }
 
   async create(options: CreateTaskOptions): Promise<Task> {
-    const { id, bundle, directory, io } = options;
-    const config = path.join(bundle, 'config.json');
-    const spec = JSON.parse(await readFile(config, 'utf8')) as RuntimeSpec;
+    const { id, bundle, spec, directory, io } = options;
     const cgroup = spec.linux.cgroupsPath;
-    if (cgroup === undefined) throw invalid(`The bundle "${bundle}" does not name its cgroup`);
+    if (cgroup === undefined) throw invalid(`The specification of "${id}" does not name its cgroup`);
     if ((spec.process.terminal ?? false) !== io.terminal) {
-      throw invalid(`The bundle "${bundle}" and its task disagree about the terminal`);
+      throw invalid(`The specification of "${id}" and its task disagree about the terminal`);
     }
     const { prepared, learn } = this.#filters?.prepare(spec) ?? {};
-    if (prepared !== undefined) await writeFile(config, JSON.stringify(prepared));
+    writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(prepared ?? spec), { mode: 0o600 });
     const task = this.#task(id, directory, io.stdin, cgroup, learn);
     task.writeTaskFile();
     await task.process.launch({
