@@ -1,0 +1,114 @@
+import path from 'node:path';
+import type { KeyedLock } from '#/base/locks.ts';
+import type { Logger } from '#/base/log.ts';
+import { shortId } from '#/base/ids.ts';
+import type { Images } from '#/image/images.ts';
+import type { Networks } from '#/network/networks.ts';
+import type { RuntimeRlimit } from '#/oci/runtime-spec.ts';
+import type { Runtime } from '#/runtime/runtime.ts';
+import type { Snapshotter } from '#/snapshot/snapshotter.ts';
+import type { EventLog } from '#/state/events.ts';
+import type { Volumes } from '#/volume/volumes.ts';
+import type { Container, Containers } from './containers.ts';
+import type { LimitSupport } from './resources.ts';
+import type { RootFilesystems } from './rootfs.ts';
+import type { SpecHost } from './spec.ts';
+
+/** What the classes of this room share: built once in `main/engine.ts`. */
+export interface ContainerContext {
+  containers: Containers;
+  locks: KeyedLock;
+  images: Images;
+  networks: Networks;
+  volumes: Volumes;
+  snapshotter: Snapshotter;
+  rootfs: RootFilesystems;
+  runtimes: ReadonlyMap<string, Runtime>;
+  events: EventLog;
+  logger: Logger;
+  paths: ContainerPaths;
+  host: SpecHost & LimitSupport;
+  defaults: ContainerDefaults;
+}
+
+/** What the daemon's configuration says for containers that say nothing; reloaded by replacing its fields. */
+export interface ContainerDefaults {
+  runtime: string;
+  logDriver: string;
+  logOptions: Record<string, string>;
+  rlimits: RuntimeRlimit[];
+  init: boolean;
+  /** A static init program (tini); undefined when this host has none. */
+  initPath: string | undefined;
+  shmSize: number;
+  cgroupParent: string;
+  /** Seconds a container has to stop before it is killed. */
+  stopTimeout: number;
+}
+
+/** Where a container's things are. Data survives a reboot, the rest does not. */
+export class ContainerPaths {
+  readonly #dataRoot: string;
+  readonly #execRoot: string;
+
+  constructor(dataRoot: string, execRoot: string) {
+    this.#dataRoot = dataRoot;
+    this.#execRoot = execRoot;
+  }
+
+  /** The log and the generated /etc files. */
+  data(id: string): string {
+    return path.join(this.#dataRoot, 'containers', id);
+  }
+
+  log(id: string): string {
+    return path.join(this.data(id), `${id}-json.log`);
+  }
+
+  etcFile(id: string, name: 'hostname' | 'hosts' | 'resolv.conf'): string {
+    return path.join(this.data(id), name);
+  }
+
+  /** The OCI bundle, and under it the mounted root filesystem. */
+  bundle(id: string): string {
+    return path.join(this.#execRoot, 'containers', id);
+  }
+
+  get bundles(): string {
+    return path.join(this.#execRoot, 'containers');
+  }
+
+  /** The monitor's files. Half an id is as unique, and a socket's path must fit into 108 bytes (unix(7)). */
+  task(id: string): string {
+    return path.join(this.#execRoot, 'tasks', id.slice(0, 32));
+  }
+
+  netns(id: string): string {
+    return path.join(this.#execRoot, 'netns', shortId(id));
+  }
+
+  get namespaces(): string {
+    return path.join(this.#execRoot, 'netns');
+  }
+}
+
+/** Tells what happened to a container, with the attributes that Docker's events have. */
+export function publish(
+  events: EventLog,
+  container: Container,
+  action: string,
+  attributes: Record<string, string> = {},
+): void {
+  const { record } = container;
+  events.publish({
+    type: 'container',
+    action,
+    id: record.id,
+    attributes: {
+      ...record.config.Labels,
+      image: record.config.Image ?? record.image,
+      name: record.name,
+      ...attributes,
+    },
+  });
+}

@@ -1,0 +1,293 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { conflict, internal, invalid, messageOf, notFound, notImplemented } from '#/base/errors.ts';
+import { newId, shortId } from '#/base/ids.ts';
+import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
+import { parseExtraHost } from '#/network/hosts-file.ts';
+import { parsePortBindings } from '#/network/port-bindings.ts';
+import type { ImageConfig } from '#/oci/image-config.ts';
+import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
+import type { ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig } from '#/wire/generated.ts';
+import type { Container } from './containers.ts';
+import { type ContainerContext, publish } from './context.ts';
+import { copyUp } from './copy-up.ts';
+import { mergeImageConfig } from './merge-config.ts';
+import { wantedMounts } from './mounts.ts';
+import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
+import { inventName, parseContainerName } from './names.ts';
+import type { ContainerRecord, MountPoint } from './record.ts';
+import { checkResources } from './resources.ts';
+import { parseSecurityOptions } from './security-options.ts';
+import { parseSignal } from './signals.ts';
+import { withoutEffect } from './without-effect.ts';
+
+export interface CreateRequest {
+  name?: string;
+  /** `os/arch[/variant]`: the image must be of it. */
+  platform?: string;
+  body: ContainerCreateBody;
+}
+
+/** Makes a container: checks the request, reserves the name, prepares its filesystem and volumes. Nothing runs yet. */
+export async function createContainer(
+  context: ContainerContext,
+  request: CreateRequest,
+): Promise<{ container: Container; warnings: string[] }> {
+  const phases = context.logger.phases('create');
+  const { HostConfig: requestedHost, NetworkingConfig: networking, ...requested } = request.body;
+  const name = request.name
+    ? parseContainerName(request.name)
+    : inventName((n) => context.containers.nameTaken(n));
+  if (!requested.Image) throw invalid('no image specified');
+  await using _held = await context.images.hold();
+  const image = context.images.resolve(requested.Image);
+  if (request.platform) refuseOtherPlatform(requested.Image, image.config, request.platform);
+  const config = mergeImageConfig(requested, image.config.config ?? {});
+  const { host, warnings } = checkHostConfig(context, config, requestedHost ?? {});
+  phases.mark('check');
+
+  const id = newId();
+  config.Hostname ||= defaultHostname(context, id, host);
+  const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
+  const record: ContainerRecord = {
+    id,
+    name,
+    created: nowTimestamp(),
+    image: image.id,
+    layers: image.layers,
+    path,
+    args,
+    config,
+    hostConfig: host,
+    mounts: wantedMounts(config, host),
+    state: {
+      status: 'created',
+      pid: 0,
+      exitCode: 0,
+      error: '',
+      oomKilled: false,
+      startedAt: ZERO_TIME,
+      finishedAt: ZERO_TIME,
+      stoppedByUser: false,
+    },
+    networks: wantedNetworks(context, host, networking?.EndpointsConfig ?? {}),
+    endpoints: [],
+    restartCount: 0,
+    runtime: host.Runtime ?? context.defaults.runtime,
+    warnings,
+  };
+  // Recorded first, so that its image is in use and its name taken while the rest is made.
+  const container = context.containers.add(record);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => discard(context, container));
+  await mkdir(context.paths.data(id), { recursive: true, mode: 0o710 });
+  await context.snapshotter.prepare(id, image.layers);
+  phases.mark('snapshot');
+  if (record.mounts.some((mount) => mount.type === 'volume')) {
+    await makeVolumes(context, container);
+    phases.mark('volumes');
+  }
+  context.containers.save(container);
+  undo.move();
+  publish(context.events, container, 'create');
+  phases.done({ id: shortId(id) });
+  return { container, warnings };
+}
+
+/** A name may stand for an image of another machine kind than the one that was asked for. */
+function refuseOtherPlatform(reference: string, image: ImageConfig, wanted: string): void {
+  const platform = parsePlatform(wanted);
+  if (platformRank(platform, image) !== undefined) return;
+  throw notFound(
+    `image with reference ${reference} was found but does not provide the specified platform (${formatPlatform(platform)})`,
+  );
+}
+
+async function discard(context: ContainerContext, container: Container): Promise<void> {
+  const { id } = container;
+  context.rootfs.unmount(id);
+  await context.snapshotter.remove(id);
+  await rm(context.paths.data(id), { recursive: true, force: true });
+  await rm(context.paths.bundle(id), { recursive: true, force: true });
+  context.containers.remove(container);
+}
+
+/** The request's host configuration, checked and completed. Throws in Docker's words. */
+function checkHostConfig(
+  context: ContainerContext,
+  config: ContainerConfig,
+  requested: HostConfig,
+): { host: HostConfig; warnings: string[] } {
+  const { resources, warnings } = checkResources(requested, context.host);
+  const host: HostConfig = resources;
+  parseSecurityOptions(host.SecurityOpt ?? []);
+  if (config.StopSignal) parseSignal(config.StopSignal);
+  if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {
+    throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
+  }
+  for (const variable of config.Env ?? []) {
+    if (variable === '' || variable.startsWith('='))
+      throw invalid(`invalid environment variable: ${variable}`);
+  }
+  checkRestartPolicy(host);
+  checkNetworkMode(context, config, host);
+  for (const [what, mode] of [
+    ['PID', host.PidMode],
+    ['IPC', host.IpcMode],
+    ['UTS', host.UTSMode],
+  ] as const) {
+    const parsed = parseNamespaceMode(what, mode);
+    if (parsed.kind === 'container') context.containers.get(parsed.reference);
+  }
+  if (host.UsernsMode && host.UsernsMode !== 'host')
+    throw invalid(`invalid user namespace mode: ${host.UsernsMode}`);
+  if (host.CgroupnsMode && !['private', 'host'].includes(host.CgroupnsMode)) {
+    throw invalid(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
+  }
+  if (host.ShmSize !== undefined && host.ShmSize < 0) throw invalid('SHM size can not be less than 0');
+  host.ShmSize ||= context.defaults.shmSize;
+  if (host.Runtime && !context.runtimes.has(host.Runtime)) {
+    throw invalid(`unknown or invalid runtime name: ${host.Runtime}`);
+  }
+  if (host.Isolation && host.Isolation !== 'default') {
+    throw invalid(
+      `invalid isolation: ${host.Isolation}: this engine runs containers with the isolation "default"`,
+    );
+  }
+  checkLogConfig(context, host);
+  host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
+  if (host.DeviceRequests?.length) {
+    const [first] = host.DeviceRequests;
+    throw internal(
+      `could not select device driver "${first?.Driver ?? ''}" with capabilities: ${JSON.stringify(
+        first?.Capabilities ?? [],
+      )
+        .replaceAll('"', '')
+        .replaceAll(',', ' ')}`,
+    );
+  }
+  if (host.Links?.length)
+    throw notImplemented('links are not implemented: put the containers on one network instead');
+  if (host.VolumesFrom?.length) {
+    throw notImplemented('volumes-from is not implemented: name the volumes with --volume instead');
+  }
+  warnings.push(...withoutEffect(config, host, context));
+  return { host, warnings };
+}
+
+function checkRestartPolicy(host: HostConfig): void {
+  const policy = host.RestartPolicy;
+  const name = policy?.Name ?? '';
+  if (!['', 'no', 'always', 'unless-stopped', 'on-failure'].includes(name)) {
+    throw invalid(
+      `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    );
+  }
+  if (name !== '' && name !== 'no' && host.AutoRemove) {
+    throw invalid("can't create 'AutoRemove' container with restart policy");
+  }
+  const retries = policy?.MaximumRetryCount ?? 0;
+  if (retries !== 0 && name !== 'on-failure') {
+    throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+  }
+  if (retries < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
+}
+
+function checkNetworkMode(context: ContainerContext, config: ContainerConfig, host: HostConfig): void {
+  host.NetworkMode ||= 'default';
+  const mode = parseNetworkMode(host.NetworkMode);
+  const publishes = Object.keys(host.PortBindings ?? {}).length > 0 || host.PublishAllPorts;
+  if (mode.kind === 'container') {
+    const target = context.containers.get(mode.reference);
+    if (config.Hostname) throw invalid('conflicting options: hostname and the network mode');
+    if (host.Dns?.length) throw invalid('conflicting options: dns and the network mode');
+    if (host.ExtraHosts?.length)
+      throw invalid('conflicting options: custom host-to-IP mapping and the network mode');
+    if (publishes) throw invalid('conflicting options: port publishing and the container type network mode');
+    host.NetworkMode = `container:${target.id}`;
+  }
+  // The network may be made between create and start; only its ports are checked here.
+  parsePortBindings(config.ExposedPorts, host.PortBindings, host.PublishAllPorts);
+  for (const extra of host.ExtraHosts ?? []) parseExtraHost(extra);
+}
+
+function checkLogConfig(context: ContainerContext, host: HostConfig): void {
+  const type = host.LogConfig?.Type || context.defaults.logDriver;
+  const options = host.LogConfig?.Type
+    ? (host.LogConfig.Config ?? {})
+    : { ...context.defaults.logOptions, ...host.LogConfig?.Config };
+  if (type !== 'json-file' && type !== 'none')
+    throw invalid(`logger: no log driver named '${type}' is registered`);
+  for (const key of Object.keys(options)) {
+    if (type === 'none' || !LOG_OPTIONS.has(key))
+      throw invalid(`unknown log opt '${key}' for ${type} log driver`);
+  }
+  if (options['max-size'] !== undefined && !/^\d+(\.\d+)?[kmg]?b?$/i.test(options['max-size'])) {
+    throw invalid(`invalid size: '${options['max-size']}'`);
+  }
+  const files = options['max-file'];
+  if (files !== undefined && !/^[1-9]\d*$/.test(files)) throw invalid('max-file cannot be less than 1');
+  host.LogConfig = { Type: type, Config: options };
+}
+
+const LOG_OPTIONS = new Set(['max-size', 'max-file', 'labels', 'env']);
+
+function wantedNetworks(
+  context: ContainerContext,
+  host: HostConfig,
+  endpoints: Record<string, EndpointSettings>,
+): Record<string, EndpointSettings> {
+  const mode = parseNetworkMode(host.NetworkMode);
+  if (mode.kind === 'container') return {};
+  const name = mode.kind === 'network' ? mode.name : mode.kind;
+  const network = context.networks.find(name);
+  const named = Object.entries(endpoints);
+  const settings =
+    endpoints[name] ?? endpoints[network.name] ?? endpoints[network.id] ?? endpoints['default'] ?? {};
+  if (named.length > 1) {
+    throw conflict('Container cannot be connected to network endpoints: user networks are not implemented');
+  }
+  return { [network.name]: settings };
+}
+
+function defaultHostname(context: ContainerContext, id: string, host: HostConfig): string {
+  const mode = parseNetworkMode(host.NetworkMode);
+  if (mode.kind === 'host' || host.UTSMode === 'host') return hostname();
+  if (mode.kind === 'container')
+    return context.containers.get(mode.reference).record.config.Hostname ?? shortId(id);
+  return shortId(id);
+}
+
+/** Makes the volumes that are not there yet, and fills empty ones from the image. */
+async function makeVolumes(context: ContainerContext, container: Container): Promise<void> {
+  const { record } = container;
+  for (const mount of record.mounts.filter((mount) => mount.type === 'volume')) {
+    const volume = await context.volumes.create({
+      name: mount.name,
+      driver: mount.driver,
+      anonymous: mount.anonymous,
+      ...volumeOptions(record, mount),
+    });
+    mount.name = volume.Name;
+    mount.source = volume.Mountpoint;
+  }
+  // The record names its volumes from here on, so that none is orphaned by a crash.
+  context.containers.save(container);
+  const toFill = record.mounts.filter((mount) => mount.type === 'volume' && !mount.noCopy && !mount.subpath);
+  if (toFill.length === 0) return;
+  try {
+    await copyUp(context.rootfs, record.id, toFill);
+  } catch (error) {
+    throw internal(`Cannot fill the volumes of container "${record.name}": ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function volumeOptions(
+  record: ContainerRecord,
+  mount: MountPoint,
+): { options?: Record<string, string>; labels?: Record<string, string> } {
+  const wanted = record.hostConfig.Mounts?.find((m) => m.Target === mount.destination)?.VolumeOptions;
+  return { options: wanted?.DriverConfig?.Options, labels: wanted?.Labels };
+}

@@ -1,0 +1,158 @@
+import { rm } from 'node:fs/promises';
+import { messageOf } from '#/base/errors.ts';
+import { shortId } from '#/base/ids.ts';
+import { removeNetns } from '#/host/namespaces.ts';
+import type { Exit, Task } from '#/runtime/runtime.ts';
+import type { Container } from './containers.ts';
+import { type ContainerContext, publish } from './context.ts';
+import { removeContainer } from './remove.ts';
+import { decideRestart } from './restart-policy.ts';
+import { startContainer } from './start.ts';
+
+/** Owns all that follows the end of a container's process: what it held is given back, the record says so, policies act. */
+export class Exits {
+  readonly #context: ContainerContext;
+  readonly #restarts = new Map<string, { timer: NodeJS.Timeout | undefined; delayMs: number }>();
+  #closed = false;
+
+  constructor(context: ContainerContext) {
+    this.#context = context;
+  }
+
+  /** Called once for each run, by whoever started it or found it again. */
+  watch(container: Container, task: Task): void {
+    void this.#await(container, task);
+  }
+
+  /** Containers run on; this engine no longer looks after them. */
+  close(): void {
+    this.#closed = true;
+    for (const { timer } of this.#restarts.values()) clearTimeout(timer);
+  }
+
+  /** A restart that waits for its time is called off. */
+  cancelRestart(container: Container): void {
+    const restart = this.#restarts.get(container.id);
+    if (restart === undefined) return;
+    clearTimeout(restart.timer);
+    this.#restarts.delete(container.id);
+    if (container.record.state.status === 'restarting') {
+      container.record.state.status = 'exited';
+      this.#context.containers.save(container);
+      container.announceExit({ code: container.record.state.exitCode });
+    }
+  }
+
+  async #await(container: Container, task: Task): Promise<void> {
+    const exit = await task.exited;
+    if (this.#closed) return;
+    try {
+      await this.#onExit(container, task, exit);
+    } catch (error) {
+      this.#context.logger.error('Cannot settle the exit of a container', {
+        id: shortId(container.id),
+        error: messageOf(error),
+      });
+    }
+  }
+
+  async #onExit(container: Container, task: Task, exit: Exit): Promise<void> {
+    const context = this.#context;
+    const { record } = container;
+    {
+      using _ = await context.locks.acquire(container.id);
+      if (container.task !== task) return;
+      const phases = context.logger.phases('exit');
+      await releaseRun(context, container);
+      await task.remove();
+      container.task = undefined;
+      phases.mark('release');
+      const ranMs = Date.now() - Date.parse(record.state.startedAt);
+      Object.assign(record.state, {
+        status: 'exited',
+        pid: 0,
+        exitCode: exit.code,
+        oomKilled: exit.oomKilled,
+        finishedAt: exit.at.toISOString(),
+      });
+      if (exit.startError !== undefined) record.state.error = exit.startError;
+      const restart = decideRestart(record.hostConfig.RestartPolicy, {
+        code: exit.code,
+        ranMs,
+        restarts: record.restartCount,
+        stoppedByUser: record.state.stoppedByUser,
+        lastDelayMs: this.#restarts.get(container.id)?.delayMs ?? 0,
+      });
+      if (restart === undefined) this.#restarts.delete(container.id);
+      else this.#scheduleRestart(container, restart.delayMs);
+      context.containers.save(container);
+      if (exit.oomKilled) publish(context.events, container, 'oom');
+      publish(context.events, container, 'die', {
+        exitCode: String(exit.code),
+        execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),
+      });
+      phases.done({ id: shortId(container.id), code: exit.code });
+      if (restart !== undefined) return;
+      container.announceExit({
+        code: exit.code,
+        ...(exit.startError === undefined ? {} : { error: exit.startError }),
+      });
+      if (record.hostConfig.AutoRemove) {
+        await removeContainer(context, container, { volumes: true });
+        return;
+      }
+    }
+  }
+
+  #scheduleRestart(container: Container, delayMs: number): void {
+    container.record.state.status = 'restarting';
+    const timer = setTimeout(() => void this.#restart(container), delayMs);
+    this.#restarts.set(container.id, { timer, delayMs });
+  }
+
+  async #restart(container: Container): Promise<void> {
+    const context = this.#context;
+    using _ = await context.locks.acquire(container.id);
+    if (this.#closed || container.record.state.status !== 'restarting') return;
+    container.record.restartCount++;
+    try {
+      await startContainer(context, container);
+      if (container.task !== undefined) this.watch(container, container.task);
+    } catch (error) {
+      context.logger.warn('Cannot restart a container', {
+        id: shortId(container.id),
+        error: messageOf(error),
+      });
+      container.announceExit({ code: container.record.state.exitCode, error: messageOf(error) });
+    }
+  }
+}
+
+/** Gives back what a run held on the host: network, mounts, volumes, bundle. Every step is repeatable. */
+export async function releaseRun(context: ContainerContext, container: Container): Promise<void> {
+  const { record } = container;
+  for (const endpoint of record.endpoints) await context.networks.disconnect(endpoint);
+  record.endpoints = [];
+  removeNetns(context.paths.netns(record.id));
+  for (const settings of Object.values(record.networks)) forgetAddresses(settings);
+  for (const { name } of record.mounts) {
+    if (name !== undefined) await context.volumes.unmount(name, record.id);
+  }
+  context.rootfs.unmount(record.id);
+  await rm(context.paths.bundle(record.id), { recursive: true, force: true });
+}
+
+/** A stopped container keeps its networks and has no addresses. */
+function forgetAddresses(settings: ContainerNetwork): void {
+  Object.assign(settings, {
+    EndpointID: '',
+    Gateway: '',
+    IPAddress: '',
+    IPPrefixLen: 0,
+    IPv6Gateway: '',
+    GlobalIPv6Address: '',
+    GlobalIPv6PrefixLen: 0,
+  });
+}
+
+type ContainerNetwork = Container['record']['networks'][string];

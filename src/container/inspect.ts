@@ -1,0 +1,158 @@
+import type { ContainerInspectResponse, MountPoint, PortMap, PortSummary } from '#/wire/generated.ts';
+import type { Container } from './containers.ts';
+import type { ContainerContext } from './context.ts';
+import { hasOwnEtcFiles } from './etc-files.ts';
+import type { ContainerRecord } from './record.ts';
+
+/** The inspect answer, and fields that clients read and the newest description no longer lists. */
+export type ContainerInspection = ContainerInspectResponse & {
+  NetworkSettings: ContainerInspectResponse['NetworkSettings'] & LegacyNetworkSettings;
+};
+
+/** The default network's endpoint once more, as it was before there were several. */
+interface LegacyNetworkSettings {
+  Bridge: string;
+  HairpinMode: boolean;
+  LinkLocalIPv6Address: string;
+  LinkLocalIPv6PrefixLen: number;
+  SecondaryIPAddresses: null;
+  SecondaryIPv6Addresses: null;
+  EndpointID: string;
+  Gateway: string;
+  GlobalIPv6Address: string;
+  GlobalIPv6PrefixLen: number;
+  IPAddress: string;
+  IPPrefixLen: number;
+  IPv6Gateway: string;
+  MacAddress: string;
+}
+
+export function inspection(
+  context: ContainerContext,
+  container: Container,
+  execIds: string[],
+): ContainerInspection {
+  const { record } = container;
+  const { paths } = context;
+  const { state } = record;
+  const etcOwner = hasOwnEtcFiles(record) ? record.id : undefined;
+  const etcFile = (name: 'hostname' | 'hosts' | 'resolv.conf'): string =>
+    etcOwner === undefined ? '' : paths.etcFile(etcOwner, name);
+  return {
+    Id: record.id,
+    Created: record.created,
+    Path: record.path,
+    Args: record.args,
+    State: {
+      Status: state.status,
+      Running: state.status === 'running' || state.status === 'paused',
+      Paused: state.status === 'paused',
+      Restarting: state.status === 'restarting',
+      OOMKilled: state.oomKilled,
+      Dead: state.status === 'dead',
+      Pid: state.pid,
+      ExitCode: state.exitCode,
+      Error: state.error,
+      StartedAt: state.startedAt,
+      FinishedAt: state.finishedAt,
+    },
+    Image: record.image,
+    ResolvConfPath: etcFile('resolv.conf'),
+    HostnamePath: etcFile('hostname'),
+    HostsPath: etcFile('hosts'),
+    LogPath: record.hostConfig.LogConfig?.Type === 'json-file' ? paths.log(record.id) : '',
+    Name: `/${record.name}`,
+    RestartCount: record.restartCount,
+    Driver: context.snapshotter.name,
+    Platform: 'linux',
+    MountLabel: '',
+    ProcessLabel: '',
+    AppArmorProfile: '',
+    ExecIDs: execIds.length > 0 ? execIds : null,
+    HostConfig: { ...record.hostConfig, Runtime: record.runtime },
+    GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, record) },
+    Mounts: mountViews(record),
+    Config: record.config,
+    NetworkSettings: networkSettings(context, record),
+  };
+}
+
+function graphData(context: ContainerContext, record: ContainerRecord): Record<string, string> {
+  const { layers, upper = '', work = '' } = context.snapshotter.mounts(record.id);
+  return {
+    ID: record.id,
+    LowerDir: layers
+      .map((layer) => layer.directory)
+      .toReversed()
+      .join(':'),
+    MergedDir: context.rootfs.path(record.id),
+    UpperDir: upper,
+    WorkDir: work,
+  };
+}
+
+function networkSettings(
+  context: ContainerContext,
+  record: ContainerRecord,
+): ContainerInspection['NetworkSettings'] {
+  const main = record.networks['bridge'];
+  return {
+    Bridge: '',
+    SandboxID: record.endpoints.length > 0 ? record.id : '',
+    SandboxKey: record.endpoints.length > 0 ? context.paths.netns(record.id) : '',
+    Ports: portMap(record),
+    HairpinMode: false,
+    LinkLocalIPv6Address: '',
+    LinkLocalIPv6PrefixLen: 0,
+    SecondaryIPAddresses: null,
+    SecondaryIPv6Addresses: null,
+    EndpointID: main?.EndpointID ?? '',
+    Gateway: main?.Gateway ?? '',
+    GlobalIPv6Address: main?.GlobalIPv6Address ?? '',
+    GlobalIPv6PrefixLen: main?.GlobalIPv6PrefixLen ?? 0,
+    IPAddress: main?.IPAddress ?? '',
+    IPPrefixLen: main?.IPPrefixLen ?? 0,
+    IPv6Gateway: main?.IPv6Gateway ?? '',
+    MacAddress: main?.MacAddress ?? '',
+    Networks: record.networks,
+  };
+}
+
+/** Exposed ports with null, published ones with where they are; nothing for a container that holds no network. */
+function portMap(record: ContainerRecord): PortMap {
+  const map: PortMap = {};
+  if (record.endpoints.length === 0) return map;
+  for (const port of Object.keys(record.config.ExposedPorts ?? {}))
+    map[port.includes('/') ? port : `${port}/tcp`] = null;
+  for (const { containerPort, protocol, hostIp, hostPort } of record.endpoints.flatMap(
+    (endpoint) => endpoint.ports,
+  )) {
+    const key = `${containerPort}/${protocol}`;
+    map[key] = [...(map[key] ?? []), { HostIp: hostIp, HostPort: String(hostPort) }];
+  }
+  return map;
+}
+
+export function portSummaries(record: ContainerRecord): PortSummary[] {
+  return Object.entries(portMap(record)).flatMap(([key, bindings]): PortSummary[] => {
+    const [port = '', protocol = 'tcp'] = key.split('/');
+    const summary = { PrivatePort: Number(port), Type: protocol };
+    if (bindings === null) return [summary];
+    return bindings.map(({ HostIp, HostPort }) => ({ IP: HostIp, ...summary, PublicPort: Number(HostPort) }));
+  });
+}
+
+export function mountViews(record: ContainerRecord): MountPoint[] {
+  return record.mounts
+    .filter((mount) => mount.type !== 'tmpfs' || record.hostConfig.Tmpfs?.[mount.destination] === undefined)
+    .map((mount) => ({
+      Type: mount.type,
+      ...(mount.name === undefined ? {} : { Name: mount.name }),
+      Source: mount.source,
+      Destination: mount.destination,
+      ...(mount.driver === undefined ? {} : { Driver: mount.driver }),
+      Mode: mount.mode,
+      RW: mount.readWrite,
+      Propagation: mount.propagation,
+    }));
+}

@@ -1,0 +1,28 @@
+import type { RestartPolicy } from '#/wire/generated.ts';
+
+// Docker's back-off: doubled after each quick failure, forgotten after a run of ten seconds.
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 60_000;
+const STEADY_MS = 10_000;
+
+export interface RestartDecision {
+  delayMs: number;
+}
+
+/** Whether a container that has just exited is started again, and after how long; pure. */
+export function decideRestart(
+  policy: RestartPolicy | undefined,
+  exit: { code: number; ranMs: number; restarts: number; stoppedByUser: boolean; lastDelayMs: number },
+): RestartDecision | undefined {
+  if (policy?.Name === undefined || policy.Name === '' || policy.Name === 'no') return undefined;
+  if (exit.stoppedByUser) return undefined;
+  if (policy.Name === 'on-failure') {
+    const limit = policy.MaximumRetryCount ?? 0;
+    if (exit.code === 0 || (limit > 0 && exit.restarts >= limit)) return undefined;
+  }
+  const delayMs =
+    exit.ranMs >= STEADY_MS || exit.lastDelayMs === 0
+      ? FIRST_DELAY_MS
+      : Math.min(exit.lastDelayMs * 2, LONGEST_DELAY_MS);
+  return { delayMs };
+}

@@ -1,0 +1,154 @@
+import { readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { errnoCode, messageOf } from '#/base/errors.ts';
+import { shortId } from '#/base/ids.ts';
+import { nowTimestamp } from '#/base/time.ts';
+import { removeNetns } from '#/host/namespaces.ts';
+import type { Task } from '#/runtime/runtime.ts';
+import type { Container } from './containers.ts';
+import type { ContainerContext } from './context.ts';
+import { type Exits, releaseRun } from './exits.ts';
+import { isRunning } from './record.ts';
+import { removeContainer } from './remove.ts';
+import { runtimeOf, startContainer } from './start.ts';
+
+// What Docker records for a container whose end nobody saw.
+const UNKNOWN_EXIT = 255;
+
+/**
+ * Takes up the containers of the engine process before this one: running ones go on, ended ones are settled, half-done work
+ * is finished or taken back. Called once, before any client is served.
+ */
+export async function restoreContainers(context: ContainerContext, exits: Exits): Promise<void> {
+  const { containers, logger } = context;
+  const found = new Map<Container, Task>();
+  for (const container of containers.all()) {
+    try {
+      const task = await loadTask(context, container);
+      if (task !== undefined) found.set(container, task);
+    } catch (error) {
+      logger.warn('Cannot find the run of a container', {
+        id: shortId(container.id),
+        error: messageOf(error),
+      });
+    }
+  }
+  // Addresses and ports of what runs are taken before anything new asks for one.
+  const endpoints = [...found.keys()].flatMap((container) => container.record.endpoints);
+  await context.networks.restore(endpoints);
+  sweepOrphans(context);
+  for (const container of containers.all()) {
+    try {
+      await settle(context, exits, container, found.get(container));
+    } catch (error) {
+      logger.error('Cannot restore a container', { id: shortId(container.id), error: messageOf(error) });
+    }
+  }
+  await removeStraySnapshots(context);
+}
+
+/** Starts what its restart policy wants running after a reboot. Called when clients are served. */
+export async function restartPolicies(context: ContainerContext, exits: Exits): Promise<void> {
+  for (const container of context.containers.all()) {
+    const { hostConfig, state } = container.record;
+    const policy = hostConfig.RestartPolicy?.Name;
+    const wanted =
+      state.status === 'restarting' ||
+      (state.status === 'exited' &&
+        state.exitCode === UNKNOWN_EXIT &&
+        (policy === 'always' || (policy === 'unless-stopped' && !state.stoppedByUser)));
+    if (!wanted) continue;
+    try {
+      using _ = await context.locks.acquire(container.id);
+      if (isRunning(container.record)) continue;
+      await startContainer(context, container);
+      if (container.task !== undefined) exits.watch(container, container.task);
+    } catch (error) {
+      context.logger.warn('Cannot restart a container', {
+        id: shortId(container.id),
+        error: messageOf(error),
+      });
+    }
+  }
+}
+
+async function loadTask(context: ContainerContext, container: Container): Promise<Task | undefined> {
+  return runtimeOf(context, container.record.runtime).load(container.id, context.paths.task(container.id));
+}
+
+async function settle(
+  context: ContainerContext,
+  exits: Exits,
+  container: Container,
+  task: Task | undefined,
+): Promise<void> {
+  const { record } = container;
+  using _ = await context.locks.acquire(container.id);
+  if (record.state.status === 'removing') {
+    await task?.remove();
+    await releaseRun(context, container);
+    await removeContainer(context, container, { volumes: false });
+    return;
+  }
+  if (!context.snapshotter.listSnapshots().includes(container.id)) {
+    // Its making was cut off before the client had an answer.
+    context.logger.info('Dropping a container that was never finished', { id: shortId(container.id) });
+    await removeContainer(context, container, { volumes: false });
+    return;
+  }
+  if (task !== undefined && task.pid > 0) {
+    container.task = task;
+    if (!isRunning(record)) Object.assign(record.state, { status: 'running', startedAt: nowTimestamp() });
+    record.state.pid = task.pid;
+    context.containers.save(container);
+    exits.watch(container, task);
+    return;
+  }
+  const wasRunning = isRunning(record);
+  // A start that was cut off before the process ran: nobody was told of it.
+  await task?.remove();
+  await releaseRun(context, container);
+  if (wasRunning) {
+    Object.assign(record.state, {
+      status: 'exited',
+      pid: 0,
+      exitCode: UNKNOWN_EXIT,
+      finishedAt: nowTimestamp(),
+    });
+  }
+  context.containers.save(container);
+  if (wasRunning && record.hostConfig.AutoRemove)
+    await removeContainer(context, container, { volumes: true });
+}
+
+/** Namespaces, mounts and run directories that no container's record knows. */
+function sweepOrphans(context: ContainerContext): void {
+  const { containers, paths, rootfs } = context;
+  const known = containers.all();
+  const namespaces = new Set(known.map(({ id }) => paths.netns(id)));
+  for (const name of entries(paths.namespaces)) {
+    const file = path.join(paths.namespaces, name);
+    if (!namespaces.has(file)) removeNetns(file);
+  }
+  for (const id of entries(paths.bundles)) {
+    if (containers.byId(id) !== undefined) continue;
+    rootfs.unmount(id);
+    rmSync(path.join(paths.bundles, id), { recursive: true, force: true });
+  }
+}
+
+/** Snapshots whose container is gone: a removal that was cut off, or a crash before the record was written. */
+async function removeStraySnapshots(context: ContainerContext): Promise<void> {
+  for (const key of context.snapshotter.listSnapshots()) {
+    if (context.containers.byId(key) === undefined) await context.snapshotter.remove(key);
+  }
+}
+
+function entries(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

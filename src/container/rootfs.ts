@@ -1,0 +1,68 @@
+import { mkdirSync, rmdirSync } from 'node:fs';
+import path from 'node:path';
+import { listMounts, mountErofs, mountOverlay, unmount } from '#/host/mounts.ts';
+import { type Digest, digestHex } from '#/oci/digest.ts';
+import type { Snapshotter } from '#/snapshot/snapshotter.ts';
+
+/**
+ * Mounts containers' root filesystems. A layer is mounted once, when the first container needs it, and shared by all; it
+ * stays until its image goes. What is mounted is read from the kernel at the start, so a new engine process finds the
+ * mounts of the one before.
+ */
+export class RootFilesystems {
+  readonly #snapshotter: Snapshotter;
+  readonly #directory: string;
+  readonly #layers: string;
+  readonly #mounted: Set<string>;
+
+  /** `directory` holds the merged root filesystems, one a container; `layers` is where the snapshotter has layers mounted. */
+  constructor(snapshotter: Snapshotter, { directory, layers }: { directory: string; layers: string }) {
+    this.#snapshotter = snapshotter;
+    this.#directory = directory;
+    this.#layers = layers;
+    this.#mounted = new Set(listMounts().map((mount) => mount.target));
+  }
+
+  /** Where the container's root filesystem is while it is mounted. */
+  path(id: string): string {
+    return path.join(this.#directory, id, 'rootfs');
+  }
+
+  isMounted(id: string): boolean {
+    return this.#mounted.has(this.path(id));
+  }
+
+  /** Mounts it if it is not. Returns its path. */
+  mount(id: string): string {
+    const target = this.path(id);
+    if (this.#mounted.has(target)) return target;
+    const { layers, upper, work } = this.#snapshotter.mounts(id);
+    for (const layer of layers) {
+      if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
+      mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
+      mountErofs(layer.file, layer.directory);
+      this.#mounted.add(layer.directory);
+    }
+    mkdirSync(target, { recursive: true, mode: 0o711 });
+    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target });
+    this.#mounted.add(target);
+    return target;
+  }
+
+  unmount(id: string): void {
+    const target = this.path(id);
+    if (!this.#mounted.has(target)) return;
+    // Lazily: a process of the host that looks into it must not keep the container from ending.
+    unmount(target, { lazy: true });
+    this.#mounted.delete(target);
+  }
+
+  /** Takes a layer's mount away, so that its file can be deleted. */
+  unmountLayer(diffId: Digest): void {
+    const directory = path.join(this.#layers, digestHex(diffId));
+    if (!this.#mounted.has(directory)) return;
+    unmount(directory);
+    this.#mounted.delete(directory);
+    rmdirSync(directory);
+  }
+}

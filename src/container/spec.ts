@@ -1,0 +1,297 @@
+import { runtimeResources, splitDeviceNumber } from './resources.ts';
+import { processEnv } from './merge-config.ts';
+import { parseSecurityOptions } from './security-options.ts';
+import type { ContainerRecord, MountPoint } from './record.ts';
+import type { ProcessUser } from './user.ts';
+import type { HostDevice } from '#/host/devices.ts';
+import { invalid } from '#/base/errors.ts';
+import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
+import { clampRlimits, defaultSpec, deviceRule } from '#/oci/default-spec.ts';
+import type {
+  NamespaceType,
+  RuntimeDevice,
+  RuntimeDeviceRule,
+  RuntimeMount,
+  RuntimeProcess,
+  RuntimeRlimit,
+  RuntimeSeccomp,
+  RuntimeSpec,
+} from '#/oci/runtime-spec.ts';
+import { defaultSeccomp, parseSeccompProfile, translateSeccomp } from '#/oci/seccomp.ts';
+import type { HostConfig } from '#/wire/generated.ts';
+
+/** What the host is, as far as a container's specification depends on it. */
+export interface SpecHost {
+  cgroupVersion: 1 | 2;
+  architecture: string;
+  /** `major.minor…`, as uname says it. */
+  kernel: string;
+  /** Capabilities that the engine has to give. */
+  capabilities: readonly string[];
+  /** The engine's own hard limits by `RLIMIT_…` name. */
+  hardLimits: Readonly<Record<string, number>>;
+  oomScoreAdj: number;
+  canLowerOomScore: boolean;
+}
+
+/** What the steps before found out and made for this one start. */
+export interface SpecInputs {
+  rootfs: string;
+  user: ProcessUser;
+  hostname: string;
+  cgroupsPath: string;
+  /** Namespaces that exist already, by path; `host` for none of its own. */
+  namespaces: Partial<Record<NamespaceType, string>>;
+  /** The container's mounts, sources resolved on the host. */
+  mounts: readonly MountPoint[];
+  /** /etc/hostname, /etc/hosts and /etc/resolv.conf on the host, by destination. */
+  etcFiles: Readonly<Record<string, string>>;
+  /** A static init program on the host, when one is wanted. */
+  init?: string;
+  /** Every device of the host, for privileged containers, and those that were asked for. */
+  devices: readonly HostDevice[];
+  defaultRlimits: readonly RuntimeRlimit[];
+}
+
+const INIT_IN_CONTAINER = '/sbin/docker-init';
+const SHM = '/dev/shm';
+
+/** The OCI specification of a container, and what of it this host could not give; pure. */
+export function containerSpec(
+  record: ContainerRecord,
+  inputs: SpecInputs,
+  host: SpecHost,
+): { spec: RuntimeSpec; warnings: string[] } {
+  const { config, hostConfig } = record;
+  const privileged = hostConfig.Privileged ?? false;
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+  const spec = defaultSpec({
+    cgroupVersion: host.cgroupVersion,
+    privileged,
+    shm: inputs.namespaces.ipc === 'host' ? false : hostConfig.ShmSize || undefined,
+  });
+  const capabilities = capabilitySet({
+    add: hostConfig.CapAdd,
+    drop: hostConfig.CapDrop,
+    privileged,
+    available: host.capabilities,
+  });
+  const { process, warnings } = containerProcess(
+    record,
+    inputs,
+    host,
+    capabilities,
+    security.noNewPrivileges,
+  );
+  spec.process = process;
+  spec.root = { path: inputs.rootfs, readonly: hostConfig.ReadonlyRootfs ?? false };
+  spec.annotations = hostConfig.Annotations ?? {};
+  spec.mounts = allMounts(spec.mounts, inputs, hostConfig);
+  spec.linux.cgroupsPath = inputs.cgroupsPath;
+  spec.linux.namespaces = namespaces(spec, inputs, hostConfig, host.cgroupVersion);
+  if (inputs.namespaces.uts !== 'host') {
+    spec.hostname = inputs.hostname;
+    if (config.Domainname) spec.domainname = config.Domainname;
+  }
+  const { devices, rules } = containerDevices(inputs.devices, hostConfig);
+  spec.linux.devices = devices;
+  spec.linux.resources = {
+    ...runtimeResources(hostConfig),
+    devices: [...(spec.linux.resources?.devices ?? []), ...rules],
+  };
+  spec.linux.sysctl = sysctls(inputs, hostConfig);
+  spec.linux.rootfsPropagation = inputs.mounts.some((mount) => /shared|slave/.test(mount.propagation))
+    ? inputs.mounts.some((mount) => mount.propagation.includes('shared'))
+      ? 'rshared'
+      : 'rslave'
+    : 'rprivate';
+  if (!privileged) {
+    const seccomp = seccompFilter(security.seccomp, capabilities, host);
+    if (seccomp !== undefined) spec.linux.seccomp = seccomp;
+  }
+  if (security.systemPathsUnconfined) {
+    spec.linux.maskedPaths = [];
+    spec.linux.readonlyPaths = [];
+  }
+  if (hostConfig.MaskedPaths) spec.linux.maskedPaths = hostConfig.MaskedPaths;
+  if (hostConfig.ReadonlyPaths) spec.linux.readonlyPaths = hostConfig.ReadonlyPaths;
+  return { spec, warnings };
+}
+
+function containerProcess(
+  record: ContainerRecord,
+  inputs: SpecInputs,
+  host: SpecHost,
+  capabilities: readonly string[],
+  noNewPrivileges: boolean,
+): { process: RuntimeProcess; warnings: string[] } {
+  const { config, hostConfig } = record;
+  const wanted = (hostConfig.Ulimits ?? []).map(({ Name = '', Soft = 0, Hard = 0 }) => ({
+    type: `RLIMIT_${Name.toUpperCase()}`,
+    soft: unlimited(Soft),
+    hard: unlimited(Hard),
+  }));
+  const named = new Set(wanted.map((limit) => limit.type));
+  const { rlimits, warnings } = clampRlimits(
+    [...wanted, ...inputs.defaultRlimits.filter((limit) => !named.has(limit.type))],
+    host.hardLimits,
+  );
+  const args = [record.path, ...record.args];
+  const process: RuntimeProcess = {
+    terminal: config.Tty ?? false,
+    user: {
+      uid: inputs.user.uid,
+      gid: inputs.user.gid,
+      additionalGids: [
+        inputs.user.gid,
+        ...inputs.user.additionalGids.filter((gid) => gid !== inputs.user.gid),
+      ],
+    },
+    args: inputs.init === undefined ? args : [INIT_IN_CONTAINER, '--', ...args],
+    env: processEnv(config, inputs.hostname, inputs.user.home),
+    cwd: config.WorkingDir || '/',
+    capabilities: processCapabilities(capabilities, inputs.user.uid),
+    rlimits,
+    noNewPrivileges,
+  };
+  const [height, width] = hostConfig.ConsoleSize ?? [];
+  if (config.Tty && height && width) process.consoleSize = { height, width };
+  const oom = hostConfig.OomScoreAdj ?? 0;
+  if (oom < host.oomScoreAdj && !host.canLowerOomScore) {
+    if (oom !== 0) {
+      warnings.push(
+        `The engine may not lower the OOM score below its own ${host.oomScoreAdj}: ${oom} has no effect.`,
+      );
+    }
+  } else if (oom !== 0) {
+    process.oomScoreAdj = oom;
+  }
+  return { process, warnings };
+}
+
+/** The specification's largest value stands for no limit (getrlimit(2), RLIM_INFINITY), which a double cannot hold. */
+function unlimited(value: number): number {
+  return value < 0 ? Number.MAX_SAFE_INTEGER : value;
+}
+
+function namespaces(
+  spec: RuntimeSpec,
+  inputs: SpecInputs,
+  hostConfig: HostConfig,
+  cgroupVersion: 1 | 2,
+): RuntimeSpec['linux']['namespaces'] {
+  const wanted = spec.linux.namespaces.filter(({ type }) => type !== 'cgroup');
+  const cgroup =
+    hostConfig.CgroupnsMode || (cgroupVersion === 2 && !hostConfig.Privileged ? 'private' : 'host');
+  if (cgroup === 'private') wanted.push({ type: 'cgroup' });
+  return wanted.flatMap(({ type }) => {
+    const path = inputs.namespaces[type];
+    if (path === 'host') return [];
+    return [path === undefined ? { type } : { type, path }];
+  });
+}
+
+function allMounts(defaults: RuntimeMount[], inputs: SpecInputs, hostConfig: HostConfig): RuntimeMount[] {
+  const taken = new Set(inputs.mounts.map((mount) => mount.destination));
+  const mounts = defaults.filter((mount) => !taken.has(mount.destination));
+  if (inputs.namespaces.ipc === 'host') {
+    if (!taken.has(SHM)) mounts.push(bind(SHM, SHM, ['rbind', 'rprivate']));
+  }
+  if (inputs.init !== undefined)
+    mounts.push(bind(inputs.init, INIT_IN_CONTAINER, ['bind', 'ro', 'rprivate']));
+  const access = hostConfig.ReadonlyRootfs ? 'ro' : 'rw';
+  for (const [destination, source] of Object.entries(inputs.etcFiles)) {
+    if (!taken.has(destination)) mounts.push(bind(source, destination, ['rbind', 'rprivate', access]));
+  }
+  // A mount inside another one must come after it.
+  const own = inputs.mounts.toSorted((a, b) => depth(a.destination) - depth(b.destination));
+  return [...mounts, ...own.map(runtimeMount)];
+}
+
+function depth(path: string): number {
+  return path.split('/').filter(Boolean).length;
+}
+
+function bind(source: string, destination: string, options: string[]): RuntimeMount {
+  return { type: 'bind', source, destination, options };
+}
+
+function runtimeMount(mount: MountPoint): RuntimeMount {
+  if (mount.type === 'tmpfs') {
+    const { size, mode, options = [] } = mount.tmpfs ?? {};
+    return {
+      type: 'tmpfs',
+      source: 'tmpfs',
+      destination: mount.destination,
+      options: [
+        ...['noexec', 'nosuid', 'nodev'].filter((option) => !options.includes(option.slice(2))),
+        ...options,
+        ...(size ? [`size=${size}`] : []),
+        ...(mode === undefined || mode === 0 ? [] : [`mode=${mode.toString(8)}`]),
+      ],
+    };
+  }
+  const propagation = mount.propagation || 'rprivate';
+  const options = [mount.nonRecursive ? 'bind' : 'rbind', propagation];
+  if (!mount.readWrite) options.push('ro');
+  return bind(mount.source, mount.destination, options);
+}
+
+function containerDevices(
+  devices: readonly HostDevice[],
+  hostConfig: HostConfig,
+): { devices: RuntimeDevice[]; rules: RuntimeDeviceRule[] } {
+  const given: RuntimeDevice[] = [];
+  const rules: RuntimeDeviceRule[] = [];
+  for (const device of devices) {
+    const { major, minor } = splitDeviceNumber(device.rdev);
+    const runtimeDevice: RuntimeDevice = {
+      type: device.type,
+      path: device.path,
+      major,
+      minor,
+      fileMode: device.mode,
+      uid: device.uid,
+      gid: device.gid,
+    };
+    given.push(runtimeDevice);
+    if (!hostConfig.Privileged) rules.push(deviceRule(runtimeDevice, device.access ?? 'rwm'));
+  }
+  for (const rule of hostConfig.DeviceCgroupRules ?? []) rules.push(parseDeviceRule(rule));
+  return { devices: given, rules };
+}
+
+/** `TYPE MAJOR:MINOR ACCESS`, as the kernel's device controller reads it. */
+function parseDeviceRule(text: string): RuntimeDeviceRule {
+  const match = /^([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/.exec(text);
+  if (match === null) throw invalid(`invalid device cgroup rule format: '${text}'`);
+  const [, type, major, minor, access] = match;
+  return {
+    allow: true,
+    type: type === 'a' ? 'a' : type === 'b' ? 'b' : 'c',
+    ...(major === '*' ? {} : { major: Number(major) }),
+    ...(minor === '*' ? {} : { minor: Number(minor) }),
+    access,
+  };
+}
+
+function sysctls(inputs: SpecInputs, hostConfig: HostConfig): Record<string, string> {
+  // Docker's: any process of a container may ping and listen below 1024; its namespace is its own.
+  const own: Record<string, string> =
+    inputs.namespaces.network === 'host'
+      ? {}
+      : { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
+  return { ...own, ...hostConfig.Sysctls };
+}
+
+function seccompFilter(
+  wanted: string | undefined,
+  capabilities: readonly string[],
+  host: SpecHost,
+): RuntimeSeccomp | undefined {
+  if (wanted === 'unconfined') return undefined;
+  const target = { capabilities, architecture: host.architecture, kernel: host.kernel };
+  return wanted === undefined
+    ? defaultSeccomp(target)
+    : translateSeccomp(parseSeccompProfile(wanted), target);
+}

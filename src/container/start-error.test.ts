@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startFailure } from './start-error.ts';
+
+const PREFIX = 'failed to create task for container: failed to create shim task: OCI runtime create failed:';
+
+test('startFailure() says it in the words that clients read', () => {
+  for (const [said, words, exitCode] of [
+    [
+      'executable file `foo` not found in $PATH: No such file or directory',
+      'exec: "foo": executable file not found in $PATH',
+      127,
+    ],
+    [
+      'executable file `/no` not found: No such file or directory',
+      'exec: "/no": stat /no: no such file or directory',
+      127,
+    ],
+    ['open executable: Permission denied', 'exec: "cmd": permission denied', 126],
+    [
+      'runc create failed: unable to start container process: exec: "x": executable file not found in $PATH',
+      'exec: "x": executable file not found in $PATH',
+      127,
+    ],
+  ] as const) {
+    const failure = startFailure('crun', said, 'cmd');
+    assert.equal(
+      failure.error.message,
+      `${PREFIX} crun create failed: unable to start container process: ${words}: unknown`,
+    );
+    assert.equal(failure.exitCode, exitCode);
+    assert.equal(failure.error.kind, 'invalid');
+  }
+});
+
+test('startFailure() passes on what it does not know', () => {
+  const failure = startFailure('crun', 'mount `x`: No such device\n', 'cmd');
+  assert.equal(failure.error.message, `${PREFIX} crun: mount \`x\`: No such device: unknown`);
+  assert.equal(failure.exitCode, 128);
+});

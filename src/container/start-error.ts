@@ -1,0 +1,58 @@
+import { type EngineError, internal, invalid } from '#/base/errors.ts';
+
+/** A start that failed: Docker's words, the exit code that its clients derive from them, and the status they expect. */
+export interface StartFailure {
+  error: EngineError;
+  /** 127 not found, 126 not executable, 128 anything else. */
+  exitCode: number;
+}
+
+// Clients read these words: the docker CLI turns "executable file not found" and "no such file or directory" into exit code 127,
+// "permission denied" and "is a directory" into 126.
+const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitCode: number }[] = [
+  {
+    pattern: /executable file `([^`]*)` not found in \$PATH/,
+    words: ([, file]) => `exec: "${file}": executable file not found in $PATH`,
+    exitCode: 127,
+  },
+  {
+    pattern: /executable file `([^`]*)` not found/,
+    words: ([, file]) => `exec: "${file}": stat ${file}: no such file or directory`,
+    exitCode: 127,
+  },
+  {
+    pattern:
+      /(?:exec|open|open executable)[^\n]*?(?:`([^`]*)`)?[^\n]*: (?:Permission denied|Is a directory)/i,
+    words: ([, file]) => `exec: "${file ?? ''}": permission denied`,
+    exitCode: 126,
+  },
+  {
+    pattern: /exec(?:ve)?[^\n]*`([^`]*)`[^\n]*: No such file or directory/,
+    words: ([, file]) => `exec ${file}: no such file or directory`,
+    exitCode: 127,
+  },
+  { pattern: /exec[^\n]*: Exec format error/, words: () => 'exec format error', exitCode: 126 },
+];
+
+/** What the runtime said of a process that never ran, in the words that Docker's clients know. `command` is its first word. */
+export function startFailure(runtime: string, said: string, command: string): StartFailure {
+  // runc speaks Docker's language already.
+  const known = /exec: "[^"]*": [^\n"]*/.exec(said)?.[0];
+  const rule = RULES.find(({ pattern }) => pattern.test(said));
+  const match = rule?.pattern.exec(said);
+  const words =
+    known ??
+    (rule !== undefined && match ? rule.words(match).replace('exec: "":', `exec: "${command}":`) : undefined);
+  const prefix =
+    'failed to create task for container: failed to create shim task: OCI runtime create failed:';
+  if (words === undefined) {
+    return { error: internal(`${prefix} ${runtime}: ${said.trim()}: unknown`), exitCode: 128 };
+  }
+  const exitCode = rule?.exitCode ?? (/permission denied|is a directory/.test(words) ? 126 : 127);
+  return {
+    error: invalid(
+      `${prefix} ${runtime} create failed: unable to start container process: ${words}: unknown`,
+    ),
+    exitCode,
+  };
+}

@@ -1,0 +1,339 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import {
+  conflict,
+  EngineError,
+  errnoCode,
+  internal,
+  invalid,
+  messageOf,
+  notFound,
+  notModified,
+} from '#/base/errors.ts';
+import { shortId } from '#/base/ids.ts';
+import type { Phases } from '#/base/log.ts';
+import { nowTimestamp } from '#/base/time.ts';
+import { devicesAt, type HostDevice } from '#/host/devices.ts';
+import { createNetns, removeNetns } from '#/host/namespaces.ts';
+import { resolveInRoot } from '#/host/scoped-path.ts';
+import { parsePortBindings } from '#/network/port-bindings.ts';
+import type { NamespaceType } from '#/oci/runtime-spec.ts';
+import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
+import type { Container } from './containers.ts';
+import { type ContainerContext, publish } from './context.ts';
+import { hasOwnEtcFiles, writeEtcFiles } from './etc-files.ts';
+import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
+import { isRunning, type MountPoint } from './record.ts';
+import { containerSpec } from './spec.ts';
+import { type StartFailure, startFailure } from './start-error.ts';
+import { lookupUser } from './user.ts';
+
+/**
+ * Runs a container's process: mounts its filesystem, joins it to its network, writes the bundle and hands it to the runtime.
+ * The caller holds the container's lock. Whatever fails, all that was made is taken back and the record says why.
+ */
+export async function startContainer(context: ContainerContext, container: Container): Promise<void> {
+  const { record } = container;
+  refuseUnstartable(container);
+  const phases = context.logger.phases('start');
+  await using undo = new AsyncDisposableStack();
+  try {
+    await run(context, container, undo, phases);
+  } catch (error) {
+    const { exitCode, error: failure } = explain(error);
+    Object.assign(record.state, { status: 'exited', exitCode, error: failure.message, pid: 0 });
+    if (record.state.startedAt.startsWith('0001')) record.state.status = 'created';
+    record.endpoints = [];
+    container.task = undefined;
+    context.containers.save(container);
+    for (const pending of container.pendingAttaches) pending.reject(failure);
+    container.pendingAttaches.clear();
+    throw failure;
+  }
+  undo.move();
+  phases.done({ id: shortId(record.id) });
+}
+
+function refuseUnstartable(container: Container): void {
+  const { status } = container.record.state;
+  if (status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
+  if (isRunning(container.record)) throw notModified('container is already running');
+  if (status === 'removing' || status === 'dead') {
+    throw conflict('container is marked for removal and cannot be started');
+  }
+}
+
+async function run(
+  context: ContainerContext,
+  container: Container,
+  undo: AsyncDisposableStack,
+  phases: Phases,
+): Promise<void> {
+  const { record } = container;
+  const { id } = record;
+  const runtime = runtimeOf(context, record.runtime);
+  const rootfs = context.rootfs.mount(id);
+  undo.defer(() => context.rootfs.unmount(id));
+  phases.mark('rootfs');
+  const namespaces = await joinNamespaces(context, container, undo);
+  phases.mark('network');
+  const mounts = await resolveMounts(context, container, undo);
+  const user = await lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
+  if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
+  const etcOwner = hasOwnEtcFiles(record) ? id : targetOf(context, record.hostConfig.NetworkMode).id;
+  if (etcOwner === id) writeEtcFiles(context, record);
+  const { spec } = containerSpec(
+    record,
+    {
+      rootfs,
+      user,
+      hostname: record.config.Hostname || hostname(),
+      cgroupsPath: path.posix.join(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
+      namespaces,
+      mounts,
+      etcFiles: {
+        '/etc/hostname': context.paths.etcFile(etcOwner, 'hostname'),
+        '/etc/hosts': context.paths.etcFile(etcOwner, 'hosts'),
+        '/etc/resolv.conf': context.paths.etcFile(etcOwner, 'resolv.conf'),
+      },
+      init: (record.hostConfig.Init ?? context.defaults.init) ? context.defaults.initPath : undefined,
+      devices: wantedDevices(container),
+      defaultRlimits: context.defaults.rlimits,
+    },
+    context.host,
+  );
+  const bundle = context.paths.bundle(id);
+  mkdirSync(bundle, { recursive: true, mode: 0o710 });
+  const directory = context.paths.task(id);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  // What a restarted engine must give back if this one dies from here on.
+  context.containers.save(container);
+  phases.mark('bundle');
+
+  const task = await runtime.create({ id, bundle, spec, directory, io: taskIo(context, container) });
+  undo.defer(() => task.remove());
+  phases.mark('monitor');
+  for (const pending of container.pendingAttaches) {
+    task.attach(pending.want).then(pending.resolve, pending.reject);
+  }
+  container.pendingAttaches.clear();
+  try {
+    await task.start();
+  } catch (error) {
+    throw new ProcessNotRun(startFailure(record.runtime, messageOf(error), record.path), error);
+  }
+  phases.mark('runtime');
+  container.task = task;
+  Object.assign(record.state, {
+    status: 'running',
+    pid: task.pid,
+    exitCode: 0,
+    error: '',
+    oomKilled: false,
+    startedAt: nowTimestamp(),
+    stoppedByUser: false,
+  });
+  context.containers.save(container);
+  publish(context.events, container, 'start');
+}
+
+/** What went wrong, with the exit code that the record and the clients get for it. */
+function explain(error: unknown): StartFailure {
+  if (error instanceof ProcessNotRun) return error.failure;
+  return {
+    error: error instanceof EngineError ? error : internal(messageOf(error), { cause: error }),
+    exitCode: 128,
+  };
+}
+
+/** All was ready, and the runtime could not run the command. */
+class ProcessNotRun extends Error {
+  readonly failure: StartFailure;
+
+  constructor(failure: StartFailure, cause: unknown) {
+    super(failure.error.message, { cause });
+    this.failure = failure;
+  }
+}
+
+export function runtimeOf(context: ContainerContext, name: string): Runtime {
+  const runtime = context.runtimes.get(name);
+  if (runtime === undefined) throw invalid(`unknown or invalid runtime name: ${name}`);
+  return runtime;
+}
+
+function targetOf(context: ContainerContext, mode: string | undefined): Container {
+  const parsed = parseNetworkMode(mode);
+  if (parsed.kind !== 'container') throw internal(`network mode "${mode}" names no container`);
+  return context.containers.get(parsed.reference);
+}
+
+/** The namespaces that are not the runtime's to make: the network's, and those of the host and of other containers. */
+async function joinNamespaces(
+  context: ContainerContext,
+  container: Container,
+  undo: AsyncDisposableStack,
+): Promise<Partial<Record<NamespaceType, string>>> {
+  const { record } = container;
+  const { hostConfig } = record;
+  const namespaces: Partial<Record<NamespaceType, string>> = {};
+  for (const [type, what, mode] of [
+    ['pid', 'PID', hostConfig.PidMode],
+    ['ipc', 'IPC', hostConfig.IpcMode],
+    ['uts', 'UTS', hostConfig.UTSMode],
+  ] as const) {
+    const parsed = parseNamespaceMode(what, mode);
+    if (parsed.kind === 'host') namespaces[type] = 'host';
+    if (parsed.kind === 'container') namespaces[type] = namespaceOf(context, parsed.reference, type);
+  }
+  const network = parseNetworkMode(hostConfig.NetworkMode);
+  if (network.kind === 'container') {
+    namespaces.network = namespaceOf(context, network.reference, 'net');
+    return namespaces;
+  }
+  if (network.kind === 'host') {
+    namespaces.network = 'host';
+  } else {
+    namespaces.network = makeNetns(context, record.id, undo);
+  }
+  await connectNetworks(context, container, undo);
+  return namespaces;
+}
+
+function namespaceOf(context: ContainerContext, reference: string, type: string): string {
+  const target = context.containers.find(reference);
+  if (target === undefined) throw notFound(`No such container: ${reference}`);
+  if (!isRunning(target.record)) {
+    throw conflict(
+      `cannot join ${type === 'net' ? 'network' : type.toUpperCase()} namespace of a non running container: container ${shortId(target.id)} is ${target.record.state.status}`,
+    );
+  }
+  return `/proc/${target.record.state.pid}/ns/${type}`;
+}
+
+function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): string {
+  const netns = context.paths.netns(id);
+  mkdirSync(path.dirname(netns), { recursive: true, mode: 0o710 });
+  createNetns(netns);
+  undo.defer(() => removeNetns(netns));
+  return netns;
+}
+
+async function connectNetworks(
+  context: ContainerContext,
+  container: Container,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const { record } = container;
+  const ports = parsePortBindings(
+    record.config.ExposedPorts,
+    record.hostConfig.PortBindings,
+    record.hostConfig.PublishAllPorts,
+  );
+  for (const [networkName, settings] of Object.entries(record.networks)) {
+    const { endpoint, settings: connected } = await context.networks.connect({
+      containerId: record.id,
+      name: record.name,
+      networkName,
+      netns: context.paths.netns(record.id),
+      endpoint: settings,
+      ports,
+    });
+    undo.defer(() => context.networks.disconnect(endpoint));
+    record.endpoints = [...record.endpoints, endpoint];
+    record.networks[networkName] = connected;
+  }
+}
+
+/** Mount points as this start has them: volumes are mounted, sources exist. */
+async function resolveMounts(
+  context: ContainerContext,
+  container: Container,
+  undo: AsyncDisposableStack,
+): Promise<MountPoint[]> {
+  const { record } = container;
+  const resolved: MountPoint[] = [];
+  for (const mount of record.mounts) {
+    if (mount.type === 'volume' && mount.name !== undefined) {
+      const name = mount.name;
+      const source = await context.volumes.mount(name, record.id, mount.destination, mount.readWrite);
+      undo.defer(() => context.volumes.unmount(name, record.id));
+      resolved.push({ ...mount, source: mount.subpath ? resolveInRoot(source, mount.subpath) : source });
+      continue;
+    }
+    if (mount.type === 'bind') requireSource(mount);
+    resolved.push(mount);
+  }
+  return resolved;
+}
+
+function requireSource(mount: MountPoint): void {
+  try {
+    // Docker makes the missing source of a `-v` bind, and only of that.
+    if (mount.createSource) mkdirSync(mount.source, { recursive: true });
+  } catch (error) {
+    if (errnoCode(error) !== 'EEXIST') {
+      throw invalid(`error while creating mount source path '${mount.source}': ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function makeWorkingDirectory(rootfs: string, directory: string): void {
+  const target = resolveInRoot(rootfs, directory);
+  try {
+    mkdirSync(target, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST' || errnoCode(error) === 'ENOTDIR') {
+      throw invalid(`Cannot mkdir: ${directory} is not a directory`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function wantedDevices(container: Container): HostDevice[] {
+  const { hostConfig } = container.record;
+  if (hostConfig.Privileged) return devicesAt('/dev');
+  return (hostConfig.Devices ?? []).flatMap(({ PathOnHost = '', PathInContainer, CgroupPermissions }) => {
+    const devices = devicesAt(PathOnHost, PathInContainer || PathOnHost, CgroupPermissions || 'rwm');
+    if (devices.length === 0) {
+      throw invalid(
+        `error gathering device information while adding custom device "${PathOnHost}": no such file or directory`,
+      );
+    }
+    return devices;
+  });
+}
+
+function taskIo(context: ContainerContext, container: Container): TaskIo {
+  const { config, hostConfig, id } = container.record;
+  const options = hostConfig.LogConfig?.Config ?? {};
+  const [rows, columns] = hostConfig.ConsoleSize ?? [];
+  return {
+    terminal: config.Tty ?? false,
+    stdin: config.OpenStdin ?? false,
+    stdinOnce: config.StdinOnce ?? false,
+    ...(rows && columns ? { size: { rows, columns } } : {}),
+    ...(hostConfig.LogConfig?.Type === 'none'
+      ? {}
+      : {
+          log: {
+            format: 'json-file' as const,
+            path: context.paths.log(id),
+            ...(options['max-size'] === undefined ? {} : { maxSize: parseByteSize(options['max-size']) }),
+            ...(options['max-file'] === undefined ? {} : { maxFiles: Number(options['max-file']) }),
+          },
+        }),
+  };
+}
+
+const UNITS: Record<string, number> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+function parseByteSize(text: string): number {
+  const match = /^([\d.]+)([kmg]?)/i.exec(text);
+  return Math.floor(Number(match?.[1] ?? 0) * (UNITS[(match?.[2] ?? '').toLowerCase()] ?? 1));
+}

@@ -1,0 +1,40 @@
+import type { ContainerConfig, HostConfig } from '#/wire/generated.ts';
+import type { ContainerContext } from './context.ts';
+
+/** Options that were accepted and do nothing here, a sentence each: they go back to the client as warnings. */
+export function withoutEffect(
+  config: ContainerConfig,
+  host: HostConfig,
+  context: ContainerContext,
+): string[] {
+  const warnings: string[] = [];
+  const says = (present: unknown, sentence: string): void => {
+    if (present) warnings.push(sentence);
+  };
+  const test = config.Healthcheck?.Test?.[0];
+  says(
+    test !== undefined && test !== 'NONE' && test !== '',
+    'Healthchecks are not implemented: the health of the container is not watched.',
+  );
+  says(
+    Object.keys(host.StorageOpt ?? {}).length > 0,
+    'Storage options are not implemented: the container’s filesystem is not limited.',
+  );
+  says(
+    host.SecurityOpt?.some((option) => /^apparmor[=:](?!unconfined)/.test(option)),
+    'This host has no AppArmor: the profile has no effect.',
+  );
+  says(
+    host.SecurityOpt?.some((option) => /^label[=:](?!disable)/.test(option)),
+    'This host has no SELinux: the label has no effect.',
+  );
+  says(
+    host.IpcMode === 'shareable',
+    'Shareable IPC is not implemented: /dev/shm of the container is its own.',
+  );
+  says(
+    (host.Init ?? context.defaults.init) && context.defaults.initPath === undefined,
+    'This host has no init program (tini): the container’s first process is its own init.',
+  );
+  return warnings;
+}
