@@ -8,7 +8,7 @@ import { invalid } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import { type Digest, digestFromHex, digestHex } from '#/oci/digest.ts';
 import { contentKind, SNIFFED } from './content-kind.ts';
-import type { ImageLayers } from './image-layers.ts';
+import type { ImageLayers, LayerLease } from './image-layers.ts';
 import { completed, type Report } from './progress.ts';
 
 /** What may stand in an archive beside layers: configurations, manifests, lists. */
@@ -30,6 +30,7 @@ export class ArchiveContents {
   static async read(
     archive: Readable,
     layers: ImageLayers,
+    lease: LayerLease,
     options: { report?: Report; signal?: AbortSignal } = {},
   ): Promise<ArchiveContents> {
     const contents = new ArchiveContents();
@@ -46,7 +47,7 @@ export class ArchiveContents {
       } else if (entry.type === 'hardlink') {
         contents.#links.set(name, archivePath(textOf(entry.linkName)));
       } else if (entry.type === 'file') {
-        const document = await contents.#take(name, member, layers, options);
+        const document = await contents.#take(name, member, layers, lease, options);
         documents += document;
         if (documents > DOCUMENTS_LIMIT) {
           throw invalid(`The image archive has more than ${DOCUMENTS_LIMIT} bytes beside its layers`);
@@ -89,6 +90,7 @@ export class ArchiveContents {
     name: string,
     { entry, data }: TarMember,
     layers: ImageLayers,
+    lease: LayerLease,
     options: { report?: Report; signal?: AbortSignal },
   ): Promise<number> {
     const stated = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(name)?.[1];
@@ -115,6 +117,7 @@ export class ArchiveContents {
       this.#documents.set(name, bytes);
       return bytes.length;
     }
+    if (kind === 'tar' && expected !== undefined) lease.add(expected);
     if (kind === 'tar' && expected !== undefined && layers.stat(expected) !== undefined) {
       // It is here already, under the name of its content: nothing to write, and nothing to trust.
       for await (const _ of whole);
@@ -123,10 +126,14 @@ export class ArchiveContents {
     }
     const hash = createHash('sha256');
     const source = Readable.from(kind === 'tar' ? whole : hashed(whole, hash), { objectMode: false });
-    const { diffId } = await layers.write(kind === 'tar' ? source : (await openCompressed(source)).stream, {
-      ...(kind === 'tar' && expected !== undefined ? { expected } : {}),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
+    const { diffId } = await layers.write(
+      kind === 'tar' ? source : (await openCompressed(source)).stream,
+      lease,
+      {
+        ...(kind === 'tar' && expected !== undefined ? { expected } : {}),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      },
+    );
     if (kind === 'compressed' && expected !== undefined) {
       // A decompressor stops at its stream's end, before what may follow in the blob.
       for await (const chunk of chunksLeft(chunks)) hash.update(chunk);

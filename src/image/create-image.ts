@@ -29,9 +29,10 @@ export async function createImage(
   signal?: AbortSignal,
 ): Promise<Digest> {
   const { records, layers } = context;
-  await using _ = await layers.hold();
-  const { diffId, size } = await layers.write(image.layer, signal === undefined ? {} : { signal });
   const { base } = image;
+  await using lease = layers.lease();
+  for (const diffId of base?.layers ?? []) lease.add(diffId);
+  const { diffId, size } = await layers.write(image.layer, lease, signal === undefined ? {} : { signal });
   const created = image.created ?? nowTimestamp();
   // Keys in the order of Docker's own configurations; the bytes are the image's identity.
   const config: ImageConfig = {

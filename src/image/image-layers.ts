@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
-import { messageOf } from '#/base/errors.ts';
+import { messageOf, unavailable } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import type { ContentStore } from '#/content/content-store.ts';
 import type { Digest } from '#/oci/digest.ts';
@@ -16,12 +16,18 @@ export interface LayerMounts {
   unmount(diffId: Digest): Promise<void> | void;
 }
 
+export interface LayerLease extends AsyncDisposable {
+  add(diffId: Digest): void;
+}
+
 const STEPS = [`CREATE TABLE layer_tars (diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID`];
 
 /**
- * The layers of images, and the collection of those that nothing uses. As long as somebody *holds* the layers, none is
- * deleted: between the writing of a layer and the record that names it, or between the look at an image and the record of
- * a container on it, one takes a hold. A collection that is asked for meanwhile runs when the last hold ends.
+ * The layers of images, and the collection of those that nothing uses.
+ *
+ * What takes long (load, save) takes a *lease* on each layer that it needs. What is short takes a *hold*, as between the look
+ * at an image and the record of a container on it: while there is one no layer at all is deleted, and a collection that is
+ * asked for meanwhile runs when the last hold ends.
  */
 export class ImageLayers {
   readonly #snapshotter: Snapshotter;
@@ -60,6 +66,22 @@ export class ImageLayers {
     this.#database.migrate('layers', STEPS);
   }
 
+  /** Protects the layers that are added to it; when it is disposed, those that nothing else uses are deleted. */
+  lease(): LayerLease {
+    const lease = this.#leases.take();
+    const added = new Set<Digest>();
+    return {
+      add: (diffId) => {
+        added.add(diffId);
+        lease.add('layer', diffId);
+      },
+      [Symbol.asyncDispose]: async () => {
+        lease.release();
+        await this.collect(added);
+      },
+    };
+  }
+
   /** While it is held no layer is deleted. Waits for a collection that is under way, which takes milliseconds. */
   async hold(): Promise<AsyncDisposable> {
     this.#holds += 1;
@@ -75,8 +97,12 @@ export class ImageLayers {
     };
   }
 
-  /** Writes a layer. The caller has a hold. */
-  async write(tar: Readable, options: { expected?: Digest; signal?: AbortSignal } = {}): Promise<LayerInfo> {
+  /** Writes a layer, which belongs to the lease. */
+  async write(
+    tar: Readable,
+    lease: LayerLease,
+    options: { expected?: Digest; signal?: AbortSignal } = {},
+  ): Promise<LayerInfo> {
     let size = 0;
     const counted = tar.pipe(
       new Transform({
@@ -91,6 +117,11 @@ export class ImageLayers {
       if (!tar.readableEnded) tar.destroy();
     });
     const layer = await this.#snapshotter.writeLayer(counted, options);
+    lease.add(layer.diffId);
+    if (this.stat(layer.diffId) === undefined) {
+      // It was there already, and its last owner went away just before the lease.
+      throw unavailable(`Layer "${layer.diffId}" was removed while it was written: try again`);
+    }
     this.#rememberTarSize(layer.diffId, size);
     return layer;
   }

@@ -29,33 +29,27 @@ export async function loadImages(
   signal?: AbortSignal,
 ): Promise<void> {
   const { records, layers, events } = context;
-  const before = new Set(layers.list().map((layer) => layer.diffId));
-  await using _ = await layers.hold();
-  try {
-    const contents = await ArchiveContents.read(archive, layers, {
-      ...(options.quiet === true ? {} : { report }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    for (const { config, references } of loadableImages(contents, options.platform ?? hostPlatform())) {
-      const { rootfs } = parseImageConfig(config);
-      const size = rootfs.diff_ids.reduce((sum, diffId) => sum + (layers.stat(diffId)?.size ?? 0), 0);
-      for (const reference of references) {
-        const old = records.pointedAt(reference);
-        if (old === undefined || old === imageId(config)) continue;
-        const name = familiarReference(reference);
-        report({
-          stream: `The image ${name} already exists, renaming the old one with ID ${old} to empty string\n`,
-        });
-      }
-      const id = records.add(config, size, { references });
-      publishImageEvent(events, 'load', records.resolve(id), id);
-      for (const reference of references) {
-        report({ stream: `Loaded image: ${familiarReference(reference)}\n` });
-      }
-      if (references.length === 0) report({ stream: `Loaded image ID: ${id}\n` });
+  await using lease = layers.lease();
+  const contents = await ArchiveContents.read(archive, layers, lease, {
+    ...(options.quiet === true ? {} : { report }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  for (const { config, references } of loadableImages(contents, options.platform ?? hostPlatform())) {
+    const { rootfs } = parseImageConfig(config);
+    const size = rootfs.diff_ids.reduce((sum, diffId) => sum + (layers.stat(diffId)?.size ?? 0), 0);
+    for (const reference of references) {
+      const old = records.pointedAt(reference);
+      if (old === undefined || old === imageId(config)) continue;
+      const name = familiarReference(reference);
+      report({
+        stream: `The image ${name} already exists, renaming the old one with ID ${old} to empty string\n`,
+      });
     }
-  } finally {
-    const written = layers.list().map((layer) => layer.diffId);
-    await layers.collect(written.filter((diffId) => !before.has(diffId)));
+    const id = records.add(config, size, { references });
+    publishImageEvent(events, 'load', records.resolve(id), id);
+    for (const reference of references) {
+      report({ stream: `Loaded image: ${familiarReference(reference)}\n` });
+    }
+    if (references.length === 0) report({ stream: `Loaded image ID: ${id}\n` });
   }
 }

@@ -39,10 +39,14 @@ export async function saveImages(
 ): Promise<Readable> {
   signal?.throwIfAborted();
   const images = chooseImages(context.records, names);
-  const hold = await context.layers.hold();
+  const lease = context.layers.lease();
+  for (const { image } of images) image.layers.forEach((diffId) => lease.add(diffId));
   const stream = writeTar(members(context, images));
   // Whether it is read to its end, destroyed or never read: the layers are let go with the stream.
-  stream.once('close', () => void hold[Symbol.asyncDispose]());
+  stream.once('close', () => {
+    // After a shutdown the lease is gone with its process.
+    Promise.resolve(lease[Symbol.asyncDispose]()).catch(() => {});
+  });
   signal?.addEventListener('abort', () => stream.destroy(), { once: true });
   return stream;
 }
