@@ -172,6 +172,7 @@ export class TarParser {
         return this.#beginExtended(raw);
       case 'V':
         this.#forget();
+        this.#countData(raw.size);
         return this.#skip(padded(raw.size));
     }
     const type = TYPES[raw.typeFlag];
@@ -252,13 +253,11 @@ export class TarParser {
     this.#forget();
     // pax's own archives may give links and directories a size; as for Go and GNU tar nothing is stored for them.
     const stored = isFile || raw.typeFlag === 'D' ? (pax.size ?? raw.size) : 0;
+    this.#countData(stored);
     if (!isFile) {
       this.#handler.entry(entry);
       return this.#skip(padded(stored));
     }
-    this.#dataTotal += stored;
-    if (this.#dataTotal > this.#limits.data)
-      throw invalid(`archive/tar: more than ${this.#limits.data} bytes of data`);
     entry.size = stored;
     this.#entry = entry;
     this.#left = stored;
@@ -266,6 +265,13 @@ export class TarParser {
     if (raw.typeFlag === 'S') return this.#beginOldSparse(entry, buffer, at);
     if (sparse !== undefined) return this.#beginPaxSparse(entry, sparse);
     this.#beginData(entry);
+  }
+
+  #countData(bytes: number): void {
+    this.#dataTotal += bytes;
+    if (this.#dataTotal > this.#limits.data) {
+      throw invalid(`archive/tar: more than the ${this.#limits.data} bytes of data that there is room for`);
+    }
   }
 
   #id(field: string, value: number): number {

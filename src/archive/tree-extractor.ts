@@ -21,7 +21,7 @@ import { errnoCode, invalid } from '#/base/errors.ts';
 import { makeNode, S_IFBLK, S_IFCHR, S_IFIFO, setModifiedTime } from '#/host/files.ts';
 import { isXattrUnsupported, setXattr } from '#/host/xattr.ts';
 import { DEFAULT_LIMITS, type TarLimits } from './limits.ts';
-import { AUFS_PREFIX, memberPath, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
+import { isAufsMetadata, memberPath, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
 import { RootedDirectory } from './rooted-directory.ts';
 import { pathOf, type TarEntry, textOf } from './tar-entry.ts';
 import { type TarHandler, TarParser } from './tar-parser.ts';
@@ -90,6 +90,7 @@ export class TreeExtractor implements TarHandler, Disposable {
     if (components.length >= this.#limits.depth) {
       throw invalid(`file name too long: "${textOf(entry.name)}" is too deep`);
     }
+    if (this.#options.overlayWhiteouts === true && isAufsMetadata([...components, name])) return;
     if (entry.type === 'hardlink') return this.#makeHardLink(entry, components, name);
     const parent = this.#parent(entry, components);
     if (this.#options.overlayWhiteouts === true && name.startsWith(WHITEOUT_PREFIX)) {
@@ -236,7 +237,6 @@ export class TreeExtractor implements TarHandler, Disposable {
     }
     const hidden = name.slice(WHITEOUT_PREFIX.length);
     if (hidden === '' || hidden === '.' || hidden === '..') return;
-    if (isAtRoot && name.startsWith(AUFS_PREFIX)) return;
     const path = RootedDirectory.at(parent, hidden);
     const before = statOf(path);
     if (before === undefined) makeNode(path, S_IFCHR, 0, { major: 0, minor: 0 });

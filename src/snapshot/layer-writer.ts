@@ -1,62 +1,79 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { TarHandler } from '#/archive/tar-parser.ts';
-import { TarParser } from '#/archive/tar-parser.ts';
-import { type EngineError, isKind, messageOf } from '#/base/errors.ts';
+import { type TarHandler, TarParser } from '#/archive/tar-parser.ts';
+import { isKind, messageOf } from '#/base/errors.ts';
 import { ErofsLayerWriter } from './erofs/erofs-layer-writer.ts';
+import { type FromWorker, type LayerJob, SLOT_SIZE, type ToWorker } from './layer-job.ts';
 import { DirectoryLayerWriter } from './overlay/directory-layer-writer.ts';
-import type { FromWorker, LayerJob, ToWorker } from './layer-job.ts';
 import { type RecipeHeader, RecipeWriter } from './recipe.ts';
 
 /**
- * The worker thread that writes one layer: it reads the tar from shared slots, hashes it, hands its members to the writer of
- * the wanted kind, and ends. Everything in here is synchronous: it has the thread to itself.
+ * The worker thread that writes layers, one at a time: it reads the tar from shared slots, hashes it and hands its members to
+ * the writer of the wanted kind. All in here is synchronous: it has the thread to itself. After a failure it is not used again.
  */
 interface LayerWriter extends TarHandler {
   /** Completes the layer and makes it durable. */
   finish(): RecipeHeader;
 }
 
-function main(job: LayerJob): void {
-  const hash = createHash('sha256');
-  const recipe = new RecipeWriter(job.recipe);
-  const Writer = job.kind === 'erofs' ? ErofsLayerWriter : DirectoryLayerWriter;
-  const writer: LayerWriter = new Writer(job.target, recipe, job.limits);
-  const parser = new TarParser(writer, job.limits);
-  const slots = Buffer.from(job.slots);
+class Writing {
+  readonly #hash: Hash = createHash('sha256');
+  readonly #recipe: RecipeWriter;
+  readonly #writer: LayerWriter;
+  readonly #parser: TarParser;
 
-  parentPort?.on('message', (message: ToWorker) => {
-    try {
-      if (message.kind === 'data') {
-        const start = message.slot * job.slotSize;
-        const chunk = slots.subarray(start, start + message.length);
-        hash.update(chunk);
-        parser.push(chunk);
-        post({ kind: 'free', slot: message.slot });
-        return;
-      }
-      parser.end();
-      const header = writer.finish();
-      recipe.finish(header);
-      post({ kind: 'done', digest: hash.digest('hex'), header });
-    } catch (error) {
-      post({
-        kind: 'failed',
-        invalid: isKind(error, 'invalid'),
-        message: messageOf(error),
-        cause: causeOf(error),
-      });
-    }
-  });
+  constructor({ kind, target, recipe, limits }: LayerJob) {
+    const Writer = kind === 'erofs' ? ErofsLayerWriter : DirectoryLayerWriter;
+    this.#recipe = new RecipeWriter(recipe);
+    this.#writer = new Writer(target, this.#recipe, limits);
+    this.#parser = new TarParser(this.#writer, limits);
+  }
+
+  push(chunk: Buffer): void {
+    this.#hash.update(chunk);
+    this.#parser.push(chunk);
+  }
+
+  end(): FromWorker {
+    this.#parser.end();
+    const header = this.#writer.finish();
+    this.#recipe.finish(header);
+    return { kind: 'done', digest: this.#hash.digest('hex'), header };
+  }
 }
 
-function causeOf(error: unknown): string | undefined {
-  const cause = (error as EngineError).cause;
-  return cause === undefined ? undefined : messageOf(cause);
-}
+const slots = Buffer.from(workerData as SharedArrayBuffer);
+let writing: Writing | undefined;
 
 function post(message: FromWorker): void {
   parentPort?.postMessage(message);
 }
 
-main(workerData as LayerJob);
+function take(message: ToWorker): void {
+  if (message.kind === 'begin') {
+    writing = new Writing(message.job);
+  } else if (message.kind === 'data') {
+    const start = message.slot * SLOT_SIZE;
+    writing?.push(slots.subarray(start, start + message.length));
+    post({ kind: 'free', slot: message.slot });
+  } else if (writing !== undefined) {
+    const done = writing.end();
+    writing = undefined;
+    post(done);
+  }
+}
+
+parentPort?.on('message', (message: ToWorker) => {
+  try {
+    take(message);
+  } catch (error) {
+    writing = undefined;
+    const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : undefined;
+    post({
+      kind: 'failed',
+      invalid: isKind(error, 'invalid'),
+      message: messageOf(error),
+      ...(cause === undefined ? {} : { cause }),
+    });
+  }
+});

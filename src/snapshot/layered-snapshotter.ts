@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -6,8 +6,8 @@ import { DEFAULT_LIMITS, type TarLimits } from '#/archive/limits.ts';
 import { errnoCode, invalid, notFound } from '#/base/errors.ts';
 import { newId } from '#/base/ids.ts';
 import { type Digest, digestFromHex, digestHex, isDigest } from '#/oci/digest.ts';
-import { writeLayerInWorker } from './layer-job.ts';
 import type { LayerKind } from './layer-kind.ts';
+import { LayerWorkers } from './layer-workers.ts';
 import { inPieces } from '#/archive/pieces.ts';
 import { followRecipe, readRecipeHeader } from './recipe.ts';
 import type { LayerInfo, Snapshotter, SnapshotMounts, WriteLayerOptions } from './snapshotter.ts';
@@ -42,6 +42,7 @@ export class LayeredSnapshotter implements Snapshotter {
   readonly #limits: TarLimits;
   readonly #layers = new Map<Digest, Layer>();
   readonly #snapshots: Snapshots;
+  readonly #workers = new LayerWorkers();
 
   constructor(kind: LayerKind, places: SnapshotterPlaces) {
     this.name = kind.name;
@@ -62,8 +63,8 @@ export class LayeredSnapshotter implements Snapshotter {
     const target = path.join(this.#temporary, newId());
     const recipe = `${target}.recipe`;
     try {
-      const job = { kind: this.#kind.name, target, recipe, limits: this.#limits };
-      const { diffId, header } = await writeLayerInWorker(tar, job, options.signal);
+      const job = { kind: this.#kind.name, target, recipe, limits: this.#limitsNow() };
+      const { diffId, header } = await this.#workers.write(tar, job, options.signal);
       if (options.expected !== undefined && options.expected !== diffId) {
         throw invalid(`layer digest mismatch: expected ${options.expected}, got ${diffId}`);
       }
@@ -147,6 +148,12 @@ export class LayeredSnapshotter implements Snapshotter {
       if (!isKnown) rmSync(path.join(this.#layersRoot, name), { recursive: true, force: true });
     }
     this.#snapshots.tidy();
+  }
+
+  /** A tar that states more data than the disk has room for is refused at once instead of filling it. */
+  #limitsNow(): TarLimits {
+    const { bavail, bsize } = statfsSync(this.#temporary);
+    return { ...this.#limits, data: Math.min(this.#limits.data, bavail * bsize) };
   }
 
   #create(key: string, layers: readonly Digest[], readonly: boolean): void {

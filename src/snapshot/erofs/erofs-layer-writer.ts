@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { TarLimits } from '#/archive/limits.ts';
-import { AUFS_PREFIX, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from '#/archive/member-path.ts';
+import {
+  isAufsMetadata,
+  memberPath,
+  OPAQUE_WHITEOUT,
+  OPAQUE_XATTR,
+  WHITEOUT_PREFIX,
+} from '#/archive/member-path.ts';
 import { type TarEntry, textOf } from '#/archive/tar-entry.ts';
 import type { TarHandler } from '#/archive/tar-parser.ts';
 import { invalid } from '#/base/errors.ts';
@@ -56,6 +62,7 @@ export class ErofsLayerWriter implements TarHandler {
   }
 
   entry(entry: TarEntry): void {
+    if (entry.name.includes(WHITEOUT_PREFIX) && isAufsMetadata(memberPath(entry.name))) return;
     const place = this.#tree.locate(entry.name);
     if (place === undefined) return this.#setRoot(entry);
     const { directory, name } = place;
@@ -141,7 +148,6 @@ export class ErofsLayerWriter implements TarHandler {
       directory.opaque = true;
       return;
     }
-    if (name.startsWith(AUFS_PREFIX) && directory === this.#tree.root) return;
     const hidden = name.slice(WHITEOUT_PREFIX.length);
     if (hidden === '' || hidden === '.' || hidden === '..') return;
     const node = directory.entries.get(hidden);

@@ -72,7 +72,7 @@ export class LayerTree {
     const name = member.slice(slash + 1, member.endsWith('/') ? -1 : undefined);
     const isPlain = name !== '' && name !== '.' && name !== '..';
     const parent = isPlain ? member.slice(0, slash + 1) : member;
-    const path = parent === this.#lastPath ? undefined : memberPath(parent);
+    const path = parent === this.#lastPath ? undefined : memberPath(parent, member);
     const last = isPlain ? name : path?.pop();
     if (last === undefined) return undefined;
     if (path !== undefined) {

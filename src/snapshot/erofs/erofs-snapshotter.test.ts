@@ -1,0 +1,3 @@
+import { snapshotterConformance } from '../snapshotter.conformance.ts';
+
+snapshotterConformance('erofs');
