@@ -22,7 +22,7 @@ const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitC
   },
   {
     pattern:
-      /(?:exec|open|open executable)[^\n]*?(?:`([^`]*)`)?[^\n]*: (?:Permission denied|Is a directory)/i,
+      /(?:exec|open|open executable)[^\n]*?(?:`([^`]*)`)?[^\n]*: (?:Permission denied|Operation not permitted|Is a directory)/i,
     words: ([, file]) => `exec: "${file ?? ''}": permission denied`,
     exitCode: 126,
   },

@@ -158,6 +158,8 @@ void process_failed(const char *error)
 {
 	start_error = strdup(error);
 	clients_send_event(FRAME_FAILED, error, strlen(error));
+	/* Nothing of the user's ran: what stands in the pipes is the runtime's complaint, which was just told. */
+	output_give_up();
 	/* 128: what Docker says when the runtime could not start it and gave no better reason. */
 	ended(128 << 8);
 }

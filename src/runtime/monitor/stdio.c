@@ -218,6 +218,9 @@ void stdio_poll(void)
 		return;
 	if (stdio_patience() > 0)
 		return;
+	/* What comes before the runtime has ended may be its own words; they are the process's only if it did start it. */
+	if (state == STATE_STARTING)
+		return;
 	hung_up_until = 0;
 	for (int i = 0; i < STREAMS; i++)
 		if (output_fds[i] >= 0)
