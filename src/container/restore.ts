@@ -96,16 +96,17 @@ async function settle(
     await removeContainer(context, container, { volumes: false });
     return;
   }
-  if (task !== undefined && task.pid > 0) {
+  const wasRunning = isRunning(record);
+  if (task !== undefined && (wasRunning || task.pid > 0)) {
+    // Running, or ended while nobody looked: then its end is settled like any other. Or it started, and nobody was told.
     container.task = task;
-    if (!isRunning(record)) Object.assign(record.state, { status: 'running', startedAt: nowTimestamp() });
-    record.state.pid = task.pid;
+    if (!wasRunning) Object.assign(record.state, { status: 'running', startedAt: nowTimestamp() });
+    if (task.pid > 0) record.state.pid = task.pid;
     context.containers.save(container);
     exits.watch(container, task);
     return;
   }
-  const wasRunning = isRunning(record);
-  // A start that was cut off before the process ran: nobody was told of it.
+  // A start that was cut off before the process ran, or the host itself went down.
   await task?.remove();
   await releaseRun(context, container);
   if (wasRunning) {
