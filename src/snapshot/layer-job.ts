@@ -10,15 +10,19 @@ export interface LayerJob {
   limits: TarLimits;
 }
 
+/** `job` numbers the layers of one worker: what still comes for an earlier one is passed over. */
 export type ToWorker =
-  | { kind: 'begin'; job: LayerJob }
-  | { kind: 'data'; slot: number; length: number }
-  | { kind: 'end' };
+  | { kind: 'begin'; job: number; layer: LayerJob }
+  | { kind: 'data'; job: number; slot: number; length: number }
+  | { kind: 'end'; job: number }
+  /** Nothing more comes: what was opened is to be closed, and nothing written any more once `abandoned` is answered. */
+  | { kind: 'abandon'; job: number };
 
 export type FromWorker =
   | { kind: 'free'; slot: number }
-  | { kind: 'done'; digest: string; header: RecipeHeader }
-  | { kind: 'failed'; invalid: boolean; message: string; cause?: string };
+  | { kind: 'abandoned'; job: number }
+  | { kind: 'done'; job: number; digest: string; header: RecipeHeader }
+  | { kind: 'failed'; job: number; invalid: boolean; message: string; cause?: string };
 
 /** Bytes of one slot, and how many there are: what of a tar is under way at most. */
 export const SLOT_SIZE = 1 << 20;

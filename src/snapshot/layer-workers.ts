@@ -22,7 +22,7 @@ export class LayerWorkers {
   readonly #idle: LayerWorker[] = [];
 
   /** What was begun on the disk is the caller's to remove when this throws. */
-  async write(tar: Readable, job: LayerJob, signal?: AbortSignal): Promise<WrittenLayer> {
+  async write(tar: Readable, layer: LayerJob, signal?: AbortSignal): Promise<WrittenLayer> {
     signal?.throwIfAborted();
     const worker = this.#take();
     const abort = (): void => {
@@ -31,15 +31,12 @@ export class LayerWorkers {
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const result = await worker.write(tar, job);
-      this.#giveBack(worker);
+      const result = await worker.write(tar, layer);
       return { diffId: digestFromHex(result.digest), header: result.header };
-    } catch (error) {
-      await worker.terminate();
-      throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
       tar.destroy();
+      this.#giveBack(worker);
     }
   }
 
@@ -50,6 +47,7 @@ export class LayerWorkers {
   }
 
   #giveBack(worker: LayerWorker): void {
+    if (worker.isGone) return;
     this.#idle.push(worker);
     worker.unref(IDLE_MS, () => {
       const at = this.#idle.indexOf(worker);
@@ -73,20 +71,31 @@ class LayerWorker {
   readonly #bytes: Buffer;
   readonly #free: number[] = Array.from({ length: SLOTS }, (_, slot) => slot);
   #wake: (() => void) | undefined;
+  #job = 0;
+  #abandoned: (() => void) | undefined;
   #result: PromiseWithResolvers<Done> = Promise.withResolvers();
   #slot: number | undefined;
   #used = 0;
   #idle: NodeJS.Timeout | undefined;
+  isGone = false;
 
   constructor() {
     const slots = new SharedArrayBuffer(SLOT_SIZE * SLOTS);
     this.#bytes = Buffer.from(slots);
     this.#worker = new Worker(workerFile(), { workerData: slots, name: 'layer-writer' });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
-    this.#worker.on('error', (cause) =>
-      this.fail(internal(`the layer writer failed: ${messageOf(cause)}`, { cause })),
-    );
-    this.#worker.on('exit', () => this.fail(internal('the layer writer ended before its layer')));
+    this.#worker.on('error', (cause) => {
+      this.#gone(internal(`the layer writer failed: ${messageOf(cause)}`, { cause }));
+    });
+    this.#worker.on('exit', () => this.#gone(internal('the layer writer ended before its layer')));
+    // Nobody waits between layers.
+    this.#result.promise.catch(() => {});
+  }
+
+  #gone(reason: Error): void {
+    this.isGone = true;
+    this.#abandoned?.();
+    this.fail(reason);
   }
 
   ref(): void {
@@ -99,35 +108,50 @@ class LayerWorker {
     this.#worker.unref();
     this.#idle = setTimeout(() => {
       ended();
-      void this.terminate();
+      void this.#worker.terminate();
     }, idleMs).unref();
-  }
-
-  async terminate(): Promise<void> {
-    await this.#worker.terminate();
   }
 
   fail(reason: unknown): void {
     this.#result.reject(reason);
   }
 
-  async write(tar: Readable, job: LayerJob): Promise<Done> {
+  async write(tar: Readable, layer: LayerJob): Promise<Done> {
+    const job = ++this.#job;
     this.#result = Promise.withResolvers();
     const { promise } = this.#result;
-    this.#post({ kind: 'begin', job });
-    // Ends with the worker's failure though the stream should stall meanwhile.
-    return Promise.race([this.#pump(tar).then(() => promise), promise]);
+    this.#used = 0;
+    this.#post({ kind: 'begin', job, layer });
+    try {
+      // Ends with the worker's failure though the stream should stall meanwhile.
+      return await Promise.race([this.#pump(tar, job).then(() => promise), promise]);
+    } catch (error) {
+      await this.#abandon(job);
+      throw error;
+    }
   }
 
-  async #pump(tar: Readable): Promise<void> {
-    for await (const chunk of tar) await this.#send(chunk as Buffer);
+  /** Returns when the worker has its hands off the layer. */
+  async #abandon(job: number): Promise<void> {
+    // What is pumped still belongs to no job.
+    this.#job++;
+    if (this.isGone) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#abandoned = resolve;
+    this.#post({ kind: 'abandon', job });
+    await promise;
+  }
+
+  async #pump(tar: Readable, job: number): Promise<void> {
+    for await (const chunk of tar) await this.#send(chunk as Buffer, job);
     this.#flush();
-    this.#post({ kind: 'end' });
+    this.#post({ kind: 'end', job });
   }
 
-  async #send(chunk: Buffer): Promise<void> {
+  async #send(chunk: Buffer, job: number): Promise<void> {
     let at = 0;
     while (at < chunk.length) {
+      if (job !== this.#job) throw internal('the layer is not written any more');
       this.#slot ??= this.#free.pop();
       if (this.#slot === undefined) {
         await this.#freed();
@@ -142,7 +166,9 @@ class LayerWorker {
   }
 
   #flush(): void {
-    if (this.#slot !== undefined) this.#post({ kind: 'data', slot: this.#slot, length: this.#used });
+    if (this.#slot !== undefined) {
+      this.#post({ kind: 'data', job: this.#job, slot: this.#slot, length: this.#used });
+    }
     this.#slot = undefined;
     this.#used = 0;
   }
@@ -154,10 +180,15 @@ class LayerWorker {
   }
 
   #receive(message: FromWorker): void {
-    if (message.kind === 'done') return this.#result.resolve(message);
-    if (message.kind === 'failed') return this.fail(failure(message));
-    this.#free.push(message.slot);
-    this.#wake?.();
+    if (message.kind === 'free') {
+      this.#free.push(message.slot);
+      this.#wake?.();
+    } else if (message.kind === 'abandoned') {
+      this.#abandoned?.();
+    } else if (message.job === this.#job) {
+      if (message.kind === 'done') this.#result.resolve(message);
+      else this.fail(failure(message));
+    }
   }
 
   #post(message: ToWorker): void {

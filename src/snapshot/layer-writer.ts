@@ -9,21 +9,25 @@ import { type RecipeHeader, RecipeWriter } from './recipe.ts';
 
 /**
  * The worker thread that writes layers, one at a time: it reads the tar from shared slots, hashes it and hands its members to
- * the writer of the wanted kind. All in here is synchronous: it has the thread to itself. After a failure it is not used again.
+ * the writer of the wanted kind. All in here is synchronous: it has the thread to itself.
  */
 interface LayerWriter extends TarHandler {
   /** Completes the layer and makes it durable. */
   finish(): RecipeHeader;
+  /** Closes what is open of a layer that is not to be. */
+  abandon(): void;
 }
 
 class Writing {
+  readonly job: number;
   readonly #hash: Hash = createHash('sha256');
   readonly #recipe: RecipeWriter;
   readonly #writer: LayerWriter;
   readonly #parser: TarParser;
 
-  constructor({ kind, target, recipe, limits }: LayerJob) {
+  constructor(job: number, { kind, target, recipe, limits }: LayerJob) {
     const Writer = kind === 'erofs' ? ErofsLayerWriter : DirectoryLayerWriter;
+    this.job = job;
     this.#recipe = new RecipeWriter(recipe);
     this.#writer = new Writer(target, this.#recipe, limits);
     this.#parser = new TarParser(this.#writer, limits);
@@ -38,7 +42,12 @@ class Writing {
     this.#parser.end();
     const header = this.#writer.finish();
     this.#recipe.finish(header);
-    return { kind: 'done', digest: this.#hash.digest('hex'), header };
+    return { kind: 'done', job: this.job, digest: this.#hash.digest('hex'), header };
+  }
+
+  abandon(): void {
+    this.#recipe.abandon();
+    this.#writer.abandon();
   }
 }
 
@@ -50,30 +59,42 @@ function post(message: FromWorker): void {
 }
 
 function take(message: ToWorker): void {
-  if (message.kind === 'begin') {
-    writing = new Writing(message.job);
-  } else if (message.kind === 'data') {
-    const start = message.slot * SLOT_SIZE;
-    writing?.push(slots.subarray(start, start + message.length));
-    post({ kind: 'free', slot: message.slot });
-  } else if (writing !== undefined) {
-    const done = writing.end();
-    writing = undefined;
-    post(done);
+  if (message.kind === 'begin') writing = new Writing(message.job, message.layer);
+  const current = writing?.job === message.job ? writing : undefined;
+  switch (message.kind) {
+    case 'data':
+      current?.push(slots.subarray(message.slot * SLOT_SIZE, message.slot * SLOT_SIZE + message.length));
+      break;
+    case 'end':
+      if (current === undefined) return;
+      post(current.end());
+      writing = undefined;
+      break;
+    case 'abandon':
+      current?.abandon();
+      if (current !== undefined) writing = undefined;
+      post({ kind: 'abandoned', job: message.job });
   }
+}
+
+function failureOf(job: number, error: unknown): FromWorker {
+  const failed = {
+    kind: 'failed',
+    job,
+    invalid: isKind(error, 'invalid'),
+    message: messageOf(error),
+  } as const;
+  if (!(error instanceof Error) || error.cause === undefined) return failed;
+  return { ...failed, cause: messageOf(error.cause) };
 }
 
 parentPort?.on('message', (message: ToWorker) => {
   try {
     take(message);
   } catch (error) {
+    writing?.abandon();
     writing = undefined;
-    const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : undefined;
-    post({
-      kind: 'failed',
-      invalid: isKind(error, 'invalid'),
-      message: messageOf(error),
-      ...(cause === undefined ? {} : { cause }),
-    });
+    post(failureOf(message.job, error));
   }
+  if (message.kind === 'data') post({ kind: 'free', slot: message.slot });
 });

@@ -21,6 +21,9 @@ export interface SnapshotterPlaces {
   limits?: Partial<TarLimits>;
 }
 
+/** Threads are the process's, whatever the store. */
+const workers = new LayerWorkers();
+
 interface Layer extends LayerInfo {
   opaqueRoot: boolean;
 }
@@ -42,7 +45,6 @@ export class LayeredSnapshotter implements Snapshotter {
   readonly #limits: TarLimits;
   readonly #layers = new Map<Digest, Layer>();
   readonly #snapshots: Snapshots;
-  readonly #workers = new LayerWorkers();
 
   constructor(kind: LayerKind, places: SnapshotterPlaces) {
     this.name = kind.name;
@@ -64,7 +66,7 @@ export class LayeredSnapshotter implements Snapshotter {
     const recipe = `${target}.recipe`;
     try {
       const job = { kind: this.#kind.name, target, recipe, limits: this.#limitsNow() };
-      const { diffId, header } = await this.#workers.write(tar, job, options.signal);
+      const { diffId, header } = await workers.write(tar, job, options.signal);
       if (options.expected !== undefined && options.expected !== diffId) {
         throw invalid(`layer digest mismatch: expected ${options.expected}, got ${diffId}`);
       }

@@ -85,6 +85,10 @@ export class RecipeWriter {
     return this.#bytes;
   }
 
+  abandon(): void {
+    closeSync(this.#fd);
+  }
+
   #beginRecord(): void {
     this.#lengthAt = this.#used;
     this.#used += 4;

@@ -134,6 +134,10 @@ export class ErofsLayerWriter implements TarHandler {
     return { size: this.#files.bytes, diskSize, opaqueRoot: this.#tree.root.opaque };
   }
 
+  abandon(): void {
+    this.#image.abandon();
+  }
+
   #setRoot(entry: TarEntry): void {
     if (entry.type !== 'directory') {
       throw invalid(`"${textOf(entry.name)}" is the root directory and nothing else can be`);

@@ -90,6 +90,10 @@ export class ImageFile {
     closeSync(this.#fd);
     return blocks * 512;
   }
+
+  abandon(): void {
+    closeSync(this.#fd);
+  }
 }
 
 function writeAll(fd: number, bytes: Buffer, length: number, position: number): void {

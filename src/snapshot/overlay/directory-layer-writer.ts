@@ -64,6 +64,10 @@ export class DirectoryLayerWriter implements TarHandler {
     return { size: this.#size, diskSize, opaqueRoot: this.#extractor.opaqueRoot };
   }
 
+  abandon(): void {
+    this.#extractor[Symbol.dispose]();
+  }
+
   /** A path for each inode, relative to the layer, and what they take on the disk. */
   #survey(): { paths: Map<number, string>; diskSize: number } {
     const paths = new Map<number, string>();
