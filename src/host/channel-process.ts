@@ -40,18 +40,22 @@ export interface ChannelProcess {
 
 /**
  * Starts a program in a session of its own, with stdio on /dev/null and one end of a connected pair of unix stream sockets as
- * its descriptor 3; it outlives this process.
+ * its descriptor 3; it outlives this process. `environment` has `NAME=value` entries, this process's own without it.
  *
  * posix_spawn shares this process's memory until the program is executed. Node's own spawn copies the page tables first, which
  * takes longer than the program's whole start once the engine has some memory.
  */
-export function spawnWithChannel(command: string, args: readonly string[]): ChannelProcess {
+export function spawnWithChannel(
+  command: string,
+  args: readonly string[],
+  environment: readonly string[] = ownEnvironment(),
+): ChannelProcess {
   const pair = Buffer.alloc(8);
   checked(posix.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 'socketpair');
   const [ours, theirs] = [pair.readInt32LE(0), pair.readInt32LE(4)];
   let channel: Socket | undefined;
   try {
-    const pid = spawn(command, args, theirs);
+    const pid = spawn(command, args, environment, theirs);
     channel = new Socket({ fd: ours, readable: true, writable: true });
     channel.once('close', () => reap(pid));
     return { pid, channel };
@@ -61,7 +65,14 @@ export function spawnWithChannel(command: string, args: readonly string[]): Chan
   }
 }
 
-function spawn(command: string, args: readonly string[], channel: number): number {
+const ownEnvironment = (): string[] => Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+
+function spawn(
+  command: string,
+  args: readonly string[],
+  environment: readonly string[],
+  channel: number,
+): number {
   const actions = Buffer.alloc(OPAQUE_SIZE);
   const attributes = Buffer.alloc(OPAQUE_SIZE);
   posix.actionsInit(actions);
@@ -75,7 +86,6 @@ function spawn(command: string, args: readonly string[], channel: number): numbe
     posix.setSigdefault(attributes, Buffer.alloc(OPAQUE_SIZE, 0xff));
     posix.setFlags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     const pid = Buffer.alloc(4);
-    const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
     const error = posix.spawnp(
       pid,
       command,

@@ -57,6 +57,8 @@ export interface LogTarget {
   maxSize?: number;
   /** Files kept, the current one included; 1 without it. */
   maxFiles?: number;
+  /** What log options add to each line (`attrs`): labels, environment, tag. */
+  attributes?: Record<string, string>;
 }
 
 export interface Task {

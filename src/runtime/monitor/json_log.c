@@ -24,8 +24,8 @@ struct line {
 
 static struct line lines[STREAMS];
 static int log_fd = -1;
-/* The file's size, and its size once what is buffered is written. */
-static int64_t written_size, log_size;
+/* Where the last whole record in the file ends, and the file's size once what is buffered is written. */
+static int64_t whole_size, log_size;
 /* Where the record that is being written starts, once it is. */
 static int64_t record_start;
 /* A part of that record could not be written: the rest of it is dropped. */
@@ -37,8 +37,8 @@ static void open_file(int flags)
 {
 	log_fd = open(options.log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flags, 0640);
 	struct stat information;
-	written_size = log_fd >= 0 && fstat(log_fd, &information) == 0 ? information.st_size : 0;
-	log_size = written_size;
+	whole_size = log_fd >= 0 && fstat(log_fd, &information) == 0 ? information.st_size : 0;
+	log_size = whole_size;
 }
 
 void log_open(void)
@@ -48,17 +48,17 @@ void log_open(void)
 }
 
 /* A full disk must not stop the process: records are dropped then, and no half of one may stay in the file. */
-static void write_buffered(void)
+static void write_buffered(bool inside_record)
 {
 	if (buffered > 0 && !record_lost) {
 		if (write_all(log_fd, buffer, buffered)) {
-			written_size += (int64_t)buffered;
+			whole_size = inside_record ? record_start : log_size;
 		} else {
 			off_t end = lseek(log_fd, 0, SEEK_END);
-			int64_t good = end >= record_start ? record_start : written_size;
-			if (end > good && ftruncate(log_fd, good) != 0)
-				good = end;
-			written_size = good;
+			if (end >= record_start)
+				whole_size = record_start;
+			if (end > whole_size && ftruncate(log_fd, whole_size) != 0)
+				whole_size = end;
 			record_lost = true;
 		}
 	}
@@ -75,7 +75,7 @@ static void append(const char *data, size_t length)
 		data += part;
 		length -= part;
 		if (buffered == sizeof buffer)
-			write_buffered();
+			write_buffered(true);
 	}
 }
 
@@ -136,7 +136,7 @@ static void write_record(int stream, const unsigned char *data, size_t length, b
 	else
 		clock_gettime(CLOCK_REALTIME, &now);
 	if (options.log_max_size > 0 && log_size >= options.log_max_size) {
-		write_buffered();
+		write_buffered(false);
 		rotate();
 	}
 	if (log_fd < 0)
@@ -145,14 +145,20 @@ static void write_record(int stream, const unsigned char *data, size_t length, b
 		if (record_lost) {
 			record_lost = false;
 			buffered = 0;
-			log_size = written_size;
+			log_size = whole_size;
 		}
 		record_start = log_size;
 		append_text("{\"log\":\"");
 		json_escape(data, length, append);
 		append_text(whole ? "\\n\",\"stream\":\"" : "\",\"stream\":\"");
 		append_text(stream_names[stream]);
-		append_text("\",\"time\":\"");
+		if (options.log_attributes != NULL) {
+			append_text("\",\"attrs\":");
+			append_text(options.log_attributes);
+			append_text(",\"time\":\"");
+		} else {
+			append_text("\",\"time\":\"");
+		}
 		append_time(&now);
 		append_text("\"}\n");
 	}
@@ -208,5 +214,15 @@ void log_end(int stream)
 void log_flush(void)
 {
 	if (log_fd >= 0)
-		write_buffered();
+		write_buffered(false);
+}
+
+/* Whoever hears of the end may unmount what the log is on. */
+void log_close(void)
+{
+	log_flush();
+	if (log_fd >= 0)
+		close(log_fd);
+	log_fd = -1;
+	options.log_path = NULL;
 }

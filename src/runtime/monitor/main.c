@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ int64_t monotonic_ms(void)
 static void usage(void)
 {
 	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--size ROWSxCOLUMNS]\n"
-	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N]] -- RUNTIME ARGUMENT...\n",
+	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N] [--log-attributes JSON]] -- RUNTIME ARGUMENT...\n",
 	      stderr);
 	_exit(2);
 }
@@ -54,6 +55,7 @@ static const char *parse_options(int argc, char **argv)
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-max-size", required_argument, NULL, 'S' },
 		{ "log-max-files", required_argument, NULL, 'F' },
+		{ "log-attributes", required_argument, NULL, 'A' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *directory = NULL;
@@ -87,6 +89,9 @@ static const char *parse_options(int argc, char **argv)
 		case 'F':
 			options.log_max_files = (int)strtol(optarg, NULL, 10);
 			break;
+		case 'A':
+			options.log_attributes = optarg;
+			break;
 		default:
 			usage();
 		}
@@ -97,10 +102,11 @@ static const char *parse_options(int argc, char **argv)
 	return directory;
 }
 
-/* Nothing of the creator's may end or hold us: session, terminal, working directory, umask, signals. */
+/* Nothing of the creator's may end or hold us: session, terminal, descriptors, working directory, umask, signals. */
 static void detach(const char *directory)
 {
 	setsid();
+	syscall(SYS_close_range, CREATOR_FD + 1, ~0U, 0);
 	/* What the process gets where the runtime sets none. */
 	umask(022);
 	if (chdir(directory) != 0) {
@@ -187,7 +193,7 @@ static void finish(void)
 	unsigned char payload[16];
 	uint32_t code, signal;
 	output_give_up();
-	log_flush();
+	log_close();
 	exit_record_write(exit_status, &exit_at, start_error);
 	state = STATE_ENDED;
 	/* Whoever comes now finds the record. */

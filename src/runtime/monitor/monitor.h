@@ -39,6 +39,7 @@ struct options {
 	const char *log_path; /* NULL: no log */
 	int64_t log_max_size; /* 0: no rotation */
 	int log_max_files;
+	const char *log_attributes; /* a JSON object, or NULL */
 	char **runtime; /* the OCI runtime's command line */
 };
 
@@ -105,6 +106,7 @@ void log_output(int stream, const unsigned char *data, size_t length);
 /* The stream has ended: what is left of its last line is written. */
 void log_end(int stream);
 void log_flush(void);
+void log_close(void);
 
 /* exit_record.c */
 void exit_record_write(int status, const struct timespec *at, const char *error);

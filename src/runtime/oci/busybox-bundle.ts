@@ -24,6 +24,8 @@ const APPLETS = [
 export class BusyboxBundles implements AsyncDisposable {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'hr-'));
   readonly runtime: OciRuntime;
+  /** The parent of all tasks' groups; stays when they are gone. */
+  readonly cgroup = `/hull-test-${path.basename(this.directory)}`;
   readonly monitor = MONITOR;
   readonly #name: string;
   readonly #tasks: Task[] = [];
@@ -85,7 +87,7 @@ export class BusyboxBundles implements AsyncDisposable {
     spec.process.terminal = io.terminal ?? false;
     spec.process.capabilities = processCapabilities(DEFAULT_CAPABILITIES, 0);
     spec.root.path = path.join(this.directory, 'rootfs');
-    spec.linux.cgroupsPath = `/hull-test/${id}`;
+    spec.linux.cgroupsPath = path.join(this.cgroup, id);
     spec.linux.seccomp = defaultSeccomp({
       capabilities: DEFAULT_CAPABILITIES,
       architecture: process.arch,

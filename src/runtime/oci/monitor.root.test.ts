@@ -92,13 +92,20 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
 
   test('rotation keeps so many files of that size, with every line in one of them', async () => {
     const task = await launch('i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done', {
-      log: { format: 'json-file', path: path.join(root, 'rotated.log'), maxSize: 10_000, maxFiles: 3 },
+      log: {
+        format: 'json-file',
+        path: path.join(root, 'rotated.log'),
+        maxSize: 10_000,
+        maxFiles: 3,
+        attributes: { tag: 'a b' },
+      },
     });
     await task.start();
     await task.exited;
     const files = ['rotated.log.2', 'rotated.log.1', 'rotated.log'].map((name) => path.join(root, name));
     assert.ok(!existsSync(path.join(root, 'rotated.log.3')));
     const logged = files.flatMap((file) => readFileSync(file, 'utf8').split('\n').filter(Boolean));
+    assert.match(logged[0] ?? '', /","stream":"stdout","attrs":\{"tag":"a b"\},"time":"/);
     const numbers = logged.map((line) =>
       Number(/line (\d+)/.exec((JSON.parse(line) as { log: string }).log)?.[1]),
     );

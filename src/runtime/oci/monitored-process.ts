@@ -79,7 +79,7 @@ export class MonitoredProcess {
 
   /** Starts the monitor; resolves when it listens. */
   async launch(launch: Launch): Promise<void> {
-    const { channel } = spawnWithChannel(launch.monitor, monitorArguments(launch));
+    const { channel } = spawnWithChannel(launch.monitor, monitorArguments(launch), runtimeEnvironment());
     this.#connection = new MonitorConnection(channel, this.#events);
     await this.#hello.promise;
   }
@@ -88,7 +88,9 @@ export class MonitoredProcess {
   async reconnect(): Promise<void> {
     this.#connection = await MonitorConnection.connect(path.join(this.directory, 'sock'), this.#events);
     if (this.#connection === undefined) this.#onClosed();
-    else await this.#hello.promise.catch(() => {});
+    await this.#hello.promise.catch(() => {});
+    // The engine went away in the middle of a start.
+    if (this.#started) await this.#start.promise.catch(() => {});
   }
 
   async start(): Promise<void> {
@@ -179,6 +181,14 @@ export class MonitoredProcess {
   }
 }
 
+/**
+ * Nothing of the engine's own environment but the search path: NOTIFY_SOCKET and LISTEN_FDS would make the OCI runtime hand the
+ * engine's service manager to the container.
+ */
+function runtimeEnvironment(): string[] {
+  return [`PATH=${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`];
+}
+
 function monitorArguments({ directory, io, runtime }: Launch): string[] {
   const args = ['--directory', directory];
   if (io.terminal) args.push('--terminal');
@@ -189,6 +199,7 @@ function monitorArguments({ directory, io, runtime }: Launch): string[] {
     args.push('--log', io.log.path);
     if (io.log.maxSize !== undefined) args.push('--log-max-size', String(io.log.maxSize));
     if (io.log.maxFiles !== undefined) args.push('--log-max-files', String(io.log.maxFiles));
+    if (io.log.attributes !== undefined) args.push('--log-attributes', JSON.stringify(io.log.attributes));
   }
   return [...args, '--', ...runtime];
 }

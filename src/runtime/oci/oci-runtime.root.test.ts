@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
@@ -40,8 +40,10 @@ for (const name of ['crun', 'runc'] as const) {
       await bundles[Symbol.asyncDispose]();
       // The leak check: nothing of ours is left behind.
       assert.ok(!existsSync(bundles.directory));
-      for (const { mount } of readCgroupLayout().v1) {
-        if (existsSync(`${mount}/hull-test`)) assert.deepEqual(directories(`${mount}/hull-test`), []);
+      const { v1, unified } = readCgroupLayout();
+      for (const mount of [...v1.map((hierarchy) => hierarchy.mount), unified ?? '']) {
+        // Fails when a container's group is left in it.
+        if (existsSync(mount + bundles.cgroup)) rmdirSync(mount + bundles.cgroup);
       }
       await sleep(50);
       const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
@@ -300,6 +302,12 @@ for (const name of ['crun', 'runc'] as const) {
       assert.equal(await bundles.newRuntime().load('x', bundles.directory), undefined);
     });
 
+    test('load() forgets a task that was never started', async () => {
+      const task = await bundles.create(['true']);
+      assert.equal(await bundles.newRuntime().load(task.id, bundles.taskDirectory(task.id)), undefined);
+      assert.deepEqual(readdirSync(bundles.taskDirectory(task.id)), []);
+    });
+
     test('a task whose monitor is killed ends, and the end is recorded', async () => {
       const task = await bundles.create(['sleep', '60']);
       await task.start();
@@ -313,10 +321,4 @@ for (const name of ['crun', 'runc'] as const) {
       assert.equal((await late?.exited)?.code, 137);
     });
   });
-}
-
-function directories(path: string): string[] {
-  return readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name);
 }

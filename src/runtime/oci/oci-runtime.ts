@@ -69,15 +69,23 @@ export class OciRuntime implements Runtime, Disposable {
       throw invalid(`The specification of "${id}" and its task disagree about the terminal`);
     }
     const { prepared, learn } = this.#filters?.prepare(spec) ?? {};
-    writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(prepared ?? spec), { mode: 0o600 });
     const task = this.#task(id, directory, io.stdin, cgroup, learn);
-    task.writeTaskFile();
-    await task.process.launch({
+    const launched = task.process.launch({
       monitor: this.#options.monitor,
       directory,
       io,
       runtime: this.#command.run(id, bundle, directory, io.terminal),
     });
+    // The monitor starts meanwhile; it needs neither before the start.
+    try {
+      writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(prepared ?? spec), { mode: 0o600 });
+      task.writeTaskFile();
+      await launched;
+    } catch (error) {
+      launched.catch(() => {});
+      task.process.abandon();
+      throw error;
+    }
     return task;
   }
 
@@ -92,7 +100,10 @@ export class OciRuntime implements Runtime, Disposable {
     const { cgroup, stdin } = JSON.parse(text) as { cgroup: string; stdin: boolean };
     const task = this.#task(id, directory, stdin, cgroup);
     await task.process.reconnect();
-    return task;
+    if (task.process.started) return task;
+    // Its engine went away between create and start, and nothing of the user's has run.
+    await task.remove();
+    return undefined;
   }
 
   #task(
