@@ -16,7 +16,8 @@ const DIST = path.join(ROOT, 'dist');
 /** Bundle -> its entry. The names are what bin/ runs and what the code asks for beside itself. */
 const BUNDLES: Record<string, string> = {
   hulld: 'src/main/daemon.ts',
-  hull: 'src/main/cli.ts',
+  hull: 'src/main/cli-loader.ts',
+  'hull-main': 'src/main/cli.ts',
   'layer-writer': 'src/snapshot/layer-writer.ts',
 };
 const MONITOR_BUILD = path.join(ROOT, 'src/runtime/monitor/build.sh');
@@ -71,3 +72,9 @@ if (existsSync(MONITOR_BUILD)) {
   const made = spawnSync('sh', [MONITOR_BUILD], { stdio: 'inherit', timeout: 120_000 });
   if (made.status !== 0) throw new Error(`Cannot build the monitor: exit code ${made.status}`);
 }
+
+const cached = spawnSync(process.execPath, [path.join(ROOT, 'scripts/cache-cli.ts'), DIST], {
+  stdio: 'inherit',
+  timeout: 60_000,
+});
+if (cached.status !== 0) throw new Error(`Cannot cache the client's code: exit code ${cached.status}`);

@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 import { errnoCode } from '#/base/errors.ts';
 
 /** The three descriptors a command talks to its caller through. */
@@ -34,7 +34,7 @@ export class ProcessTerminal implements Terminal {
   isTerminal(fd: 0 | 1 | 2): boolean {
     // A terminal is a character device; only then is it worth loading node:tty to be sure.
     try {
-      if (!fs.fstatSync(fd).isCharacterDevice()) return false;
+      if (!fstatSync(fd).isCharacterDevice()) return false;
     } catch {
       return false;
     }
@@ -58,7 +58,7 @@ function writeFully(fd: number, text: string | Uint8Array): void {
   let rest = typeof text === 'string' ? Buffer.from(text) : text;
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(fs.writeSync(fd, rest));
+      rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = errnoCode(error);
       if (code === 'EPIPE') process.exit(BROKEN_PIPE);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
+import { type Socket, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errnoCode, messageOf } from '#/base/errors.ts';
 
@@ -36,7 +36,7 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
   if (value.startsWith('unix://') || value.startsWith('/')) {
     const socketPath = value.replace(/^unix:\/\//, '');
     const name = `unix://${socketPath}`;
-    return { name, connect: () => dial(() => net.connect(socketPath), name, 'connect') };
+    return { name, connect: () => dial(() => connect(socketPath), name, 'connect') };
   }
   const match = /^(?:(tcp|http|https):\/\/)?(\[[^\]]+\]|[^/:[\]]*)(?::(\d+))?\/?$/.exec(value);
   if (!match) throw new Error(`unable to parse docker host \`${host}\``);
@@ -44,7 +44,7 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
   const hostname = (match[2] || 'localhost').replace(/^\[|\]$/g, '');
   const port = Number(match[3] ?? (secure ? 2376 : 2375));
   const name = `tcp://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`;
-  if (!secure) return { name, connect: () => dial(() => net.connect(port, hostname), name, 'connect') };
+  if (!secure) return { name, connect: () => dial(() => connect(port, hostname), name, 'connect') };
   return {
     name,
     connect: async () => {
@@ -54,7 +54,7 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
       const options = {
         host: hostname,
         port,
-        servername: net.isIP(hostname) ? '' : hostname,
+        servername: isIP(hostname) ? '' : hostname,
         ca: read(tls?.ca),
         cert: read(tls?.cert),
         key: read(tls?.key),
@@ -65,7 +65,7 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
   };
 }
 
-function dial(open: () => net.Socket, name: string, ready: 'connect' | 'secureConnect'): Promise<Duplex> {
+function dial(open: () => Socket, name: string, ready: 'connect' | 'secureConnect'): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = open();
     const fail = (error: Error): void => {

@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { resolve } from 'node:path';
 import type { FlagSet } from '../flags/flag-set.ts';
 import { keyValueMap, readKeyValueFile, replaceVariables } from '../flags/key-values.ts';
 import {
@@ -215,7 +215,7 @@ function parseVolumes(
       continue;
     }
     const source = value.slice(0, colon);
-    if (source.startsWith('.')) binds.push(path.resolve(cwd, source) + value.slice(colon));
+    if (source.startsWith('.')) binds.push(resolve(cwd, source) + value.slice(colon));
     else binds.push(value);
   }
   return { binds, anonymous };

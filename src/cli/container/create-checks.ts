@@ -1,4 +1,4 @@
-import net from 'node:net';
+import { isIP } from 'node:net';
 import { splitPair } from '../flags/comma-separated.ts';
 import type { ValueCheck } from '../flags/flag-set.ts';
 import { inheritVariable } from '../flags/key-values.ts';
@@ -30,7 +30,7 @@ function checkLink(value: string): string {
 
 function checkAddress(value: string): string {
   const address = value.trim();
-  if (net.isIP(address) === 0) throw new Error(`IP address is not correctly formatted: ${value}`);
+  if (isIP(address) === 0) throw new Error(`IP address is not correctly formatted: ${value}`);
   return address;
 }
 
@@ -47,7 +47,7 @@ function checkExtraHost(value: string): string {
   const [, host = '', given = ''] = match;
   if (given === 'host-gateway') return `${host}:${given}`;
   const address = /^\[.*\]$/.test(given) ? given.slice(1, -1) : given;
-  if (net.isIP(address) === 0) throw new Error(`invalid IP address in add-host: ${JSON.stringify(address)}`);
+  if (isIP(address) === 0) throw new Error(`invalid IP address in add-host: ${JSON.stringify(address)}`);
   return `${host}:${address}`;
 }
 

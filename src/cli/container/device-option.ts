@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { isAbsolute } from 'node:path';
 import { splitFields, splitPair } from '../flags/comma-separated.ts';
 import { parseInteger, parseMemorySize } from '../flags/scalar.ts';
 
@@ -45,7 +45,7 @@ export function checkDevice(value: string): string {
   const [host = '', second, third] = parts;
   const inside = second === undefined || (parts.length === 2 && isMode(second)) ? host : second;
   if (third !== undefined && !isMode(third)) throw new Error(`bad mode specified: ${third}`);
-  if (!path.isAbsolute(inside)) throw new Error(`${inside} is not an absolute path`);
+  if (!isAbsolute(inside)) throw new Error(`${inside} is not an absolute path`);
   return value;
 }
 

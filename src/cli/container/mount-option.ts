@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { resolve } from 'node:path';
 import { splitFields, splitPair } from '../flags/comma-separated.ts';
 import { parseBool, parseMemorySize } from '../flags/scalar.ts';
 
@@ -72,7 +72,7 @@ function readField(mount: MountOption, field: string, cwd: string): void {
     case 'src':
       // A path that says that it is relative is so to the client's directory, not to the daemon's.
       mount.Source =
-        value === '.' || value.startsWith('./') || value.startsWith('..') ? path.resolve(cwd, value) : value;
+        value === '.' || value.startsWith('./') || value.startsWith('..') ? resolve(cwd, value) : value;
       return;
     case 'target':
     case 'dst':

@@ -1,4 +1,4 @@
-import net from 'node:net';
+import { isIP } from 'node:net';
 import { splitFields, splitPair } from '../flags/comma-separated.ts';
 
 export interface PortBinding {
@@ -68,7 +68,7 @@ function parseShort(spec: string): [string, PortBinding][] {
   let ip = parts.join(':');
   if (container === '') throw new Error(`no port specified: ${spec}<empty>`);
   if (ip.startsWith('[') && ip.endsWith(']')) ip = ip.slice(1, -1);
-  if (ip !== '' && net.isIP(ip) === 0) throw new Error(`invalid IP address: ${ip}`);
+  if (ip !== '' && isIP(ip) === 0) throw new Error(`invalid IP address: ${ip}`);
   const inside = named('containerPort', container);
   const outside = host === '' ? undefined : named('hostPort', host);
   const count = inside.end - inside.start;

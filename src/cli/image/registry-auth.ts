@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 
 interface ConfigFile {
   auths?: Record<string, { auth?: string; identitytoken?: string; registrytoken?: string }>;
@@ -11,10 +11,10 @@ const HUB_KEY = 'https://index.docker.io/v1/';
 
 /** The header that lends the daemon the user's credentials for a registry, from `~/.docker/config.json`. */
 export function registryAuth(registry: string): Record<string, string> {
-  const directory = process.env['DOCKER_CONFIG'] ?? path.join(homedir(), '.docker');
+  const directory = process.env['DOCKER_CONFIG'] ?? join(homedir(), '.docker');
   let config: ConfigFile;
   try {
-    config = JSON.parse(readFileSync(path.join(directory, 'config.json'), 'utf8')) as ConfigFile;
+    config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as ConfigFile;
   } catch {
     // No file, or none that can be read: the daemon asks anonymously.
     return {};
