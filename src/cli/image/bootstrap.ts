@@ -14,7 +14,7 @@ NAME is what the image will be called: debian:bookworm, busybox`,
   async run({ flags, args, client, terminal }) {
     const [name = ''] = args;
     const { body } = await client.request('POST', '/hull/images/bootstrap', {
-      query: { name, mirror: flags.string('mirror') || undefined },
+      query: { reference: name, mirror: flags.string('mirror') || undefined },
       unversioned: true,
     });
     const quiet = flags.bool('quiet');
