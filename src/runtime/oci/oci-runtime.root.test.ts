@@ -5,11 +5,13 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 
+import { Logger } from '#/base/log.ts';
 import { readCgroupLayout } from '#/host/cgroup-layout.ts';
 import { identify } from '#/host/process-identity.ts';
 import type { Task } from '#/runtime/runtime.ts';
 
 import { BusyboxBundles } from './busybox-bundle.ts';
+import { OciRuntime } from './oci-runtime.ts';
 
 interface LogLine {
   log: string;
@@ -52,6 +54,14 @@ for (const name of ['crun', 'runc'] as const) {
 
     test('probe() says that it works', async () => {
       assert.deepEqual(await bundles.runtime.probe(), { works: true });
+      const missing = new OciRuntime({
+        name: 'x',
+        binary: 'nonesuch',
+        monitor: bundles.monitor,
+        root: bundles.directory,
+        logger: new Logger(),
+      });
+      assert.deepEqual(await missing.probe(), { works: false, reason: 'No executable "nonesuch" in $PATH' });
     });
 
     test('a task gives its output to who attached before start, its log, and its exit code', async () => {

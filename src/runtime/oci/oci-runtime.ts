@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { errnoCode, invalid } from '#/base/errors.ts';
+import { errnoCode, invalid, messageOf } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
 import { Cgroup } from '#/host/cgroups.ts';
@@ -16,7 +16,7 @@ import { SECCOMP_ANNOTATION, SeccompFilters } from './seccomp-filters.ts';
 export interface OciRuntimeOptions {
   /** The name that HostConfig.Runtime selects. */
   name: string;
-  /** `crun`, `runc` or a path: found as execvp(3) finds it; `notFound` when there is none. */
+  /** `crun`, `runc` or a path: found as execvp(3) finds it, on first use; `notFound` then when there is none. */
   binary: string;
   /** The hull-monitor program. */
   monitor: string;
@@ -27,6 +27,13 @@ export interface OciRuntimeOptions {
   layout?: CgroupLayout;
 }
 
+interface Program {
+  executable: SealedExecutable;
+  command: OciCommand;
+  /** Undefined when the runtime takes no compiled filters. */
+  filters: SeccompFilters | undefined;
+}
+
 /**
  * crun or runc behind hull-monitor. A specification must say where its cgroup is (`linux.cgroupsPath`): the task's
  * counters, freezer and removal are done there by our own hand.
@@ -34,31 +41,26 @@ export interface OciRuntimeOptions {
 export class OciRuntime implements Runtime, Disposable {
   readonly name: string;
   readonly #options: OciRuntimeOptions;
-  readonly #command: OciCommand;
   readonly #layout: CgroupLayout;
-  readonly #executable: SealedExecutable;
-  /** Undefined when the runtime takes no compiled filters. */
-  readonly #filters: SeccompFilters | undefined;
+  #program: Program | undefined;
 
   constructor(options: OciRuntimeOptions) {
     this.name = options.name;
     this.#options = options;
-    const program = findExecutable(options.binary);
-    this.#executable = new SealedExecutable(program);
-    this.#command = new OciCommand(this.#executable.path, options.root);
-    this.#filters = readFileSync(program).includes(SECCOMP_ANNOTATION)
-      ? new SeccompFilters(path.join(options.root, '.hull-seccomp'))
-      : undefined;
     this.#layout = options.layout ?? readCgroupLayout();
   }
 
   [Symbol.dispose](): void {
-    this.#executable[Symbol.dispose]();
+    this.#program?.executable[Symbol.dispose]();
   }
 
   /** Whether it can run a container on this host, found out by running one. */
-  probe(): Promise<ProbeResult> {
-    return probeRuntime(this.#command, this.#options.monitor);
+  async probe(): Promise<ProbeResult> {
+    try {
+      return await probeRuntime(this.#open().command, this.#options.monitor);
+    } catch (error) {
+      return { works: false, reason: messageOf(error) };
+    }
   }
 
   async create(options: CreateTaskOptions): Promise<Task> {
@@ -68,13 +70,14 @@ export class OciRuntime implements Runtime, Disposable {
     if ((spec.process.terminal ?? false) !== io.terminal) {
       throw invalid(`The specification of "${id}" and its task disagree about the terminal`);
     }
-    const { prepared, learn } = this.#filters?.prepare(spec) ?? {};
+    const { command, filters } = this.#open();
+    const { prepared, learn } = filters?.prepare(spec) ?? {};
     const task = this.#task(id, directory, io.stdin, cgroup, learn);
     const launched = task.process.launch({
       monitor: this.#options.monitor,
       directory,
       io,
-      runtime: this.#command.run(id, bundle, directory, io.terminal),
+      runtime: command.run(id, bundle, directory, io.terminal),
     });
     // The monitor starts meanwhile; it needs neither before the start.
     try {
@@ -106,6 +109,21 @@ export class OciRuntime implements Runtime, Disposable {
     return undefined;
   }
 
+  /** On first use: a runtime that is never asked for need not be installed, and takes no memory. */
+  #open(): Program {
+    if (this.#program !== undefined) return this.#program;
+    const { binary, root } = this.#options;
+    const file = findExecutable(binary);
+    const executable = new SealedExecutable(file);
+    const takesFilters = readFileSync(file).includes(SECCOMP_ANNOTATION);
+    this.#program = {
+      executable,
+      command: new OciCommand(executable.path, root),
+      filters: takesFilters ? new SeccompFilters(path.join(root, '.hull-seccomp')) : undefined,
+    };
+    return this.#program;
+  }
+
   #task(
     id: string,
     directory: string,
@@ -118,7 +136,7 @@ export class OciRuntime implements Runtime, Disposable {
       directory,
       io: { stdin },
       cgroup: new Cgroup(this.#layout, cgroup),
-      command: this.#command,
+      command: this.#open().command,
       monitor: this.#options.monitor,
       logger: this.#options.logger,
       ...(onStarted === undefined ? {} : { onStarted }),
