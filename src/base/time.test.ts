@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatNanos, nowNanos, parseTimestamp, parseUnixTime } from './time.ts';
+import { formatNanos, nowNanos, parseDuration, parseTimestamp, parseUnixTime } from './time.ts';
 
 test('formatNanos() drops trailing zeros as Go does', () => {
   assert.equal(formatNanos(0n), '1970-01-01T00:00:00Z');
@@ -22,7 +22,35 @@ test('parseTimestamp() reads back what formatNanos() wrote', () => {
 test('parseUnixTime() reads seconds with a fraction', () => {
   assert.equal(parseUnixTime('1136073600.000000001'), 1_136_073_600_000_000_001n);
   assert.equal(parseUnixTime('5'), 5_000_000_000n);
-  assert.throws(() => parseUnixTime('soon'), /"soon"/);
+  assert.equal(parseUnixTime('2024-11-21T09:06:40Z'), 1_732_180_000_000_000_000n);
+  const midnight = BigInt(new Date(2024, 10, 21).getTime()) * 1_000_000n;
+  for (const text of ['2024-11-21', '2024-11-21T00', '2024-11-21T00:00', '2024-11-21T00:00:00']) {
+    assert.equal(parseUnixTime(text), midnight);
+  }
+  for (const text of ['soon', '', '1d', '2024-13-01']) {
+    assert.throws(() => parseUnixTime(text), {
+      message: `failed to parse value as time or duration: "${text}"`,
+    });
+  }
+});
+
+test('parseUnixTime() takes a duration for a time before now', () => {
+  const moment = parseUnixTime('1h30m');
+  const ago = nowNanos() - moment;
+  assert.ok(ago >= 5_400_000_000_000n && ago < 5_460_000_000_000n);
+});
+
+test('parseDuration() reads what Go writes', () => {
+  const cases: [string, bigint | undefined][] = [
+    ['1h30m', 5_400_000_000_000n],
+    ['1.5s', 1_500_000_000n],
+    ['-2ms', -2_000_000n],
+    ['0', 0n],
+    ['5', undefined],
+    ['', undefined],
+    ['1h ', undefined],
+  ];
+  for (const [text, nanos] of cases) assert.equal(parseDuration(text), nanos, text);
 });
 
 test('nowNanos() never gives the same moment twice', () => {

@@ -44,17 +44,42 @@ export function parseTimestamp(text: string): bigint | undefined {
   return BigInt(milliseconds) * 1_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'));
 }
 
-/** Nanoseconds of the API's `since` and `until`: seconds since 1970 with an optional fraction, or an RFC 3339 time. */
+const UNITS: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+
+/** Nanoseconds of a duration as Go writes it: `1h30m`, `-1.5s`; undefined when it is none. */
+export function parseDuration(text: string): bigint | undefined {
+  const match = /^([+-]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+|0)$/.exec(text);
+  if (match === null) return undefined;
+  let nanos = 0n;
+  for (const [, count, unit = ''] of (match[2] ?? '').matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) {
+    nanos += BigInt(Math.round(Number(count) * (UNITS[unit] ?? 0)));
+  }
+  return match[1] === '-' ? -nanos : nanos;
+}
+
+/**
+ * Nanoseconds of the API's `since` and `until`: seconds since 1970 with an optional fraction, an RFC 3339 time, the beginning of
+ * one (`2024-11-21`, in the host's time zone), or a duration before now.
+ */
 export function parseUnixTime(text: string): bigint {
   const match = /^(-?)(\d{1,15})(?:\.(\d{1,9})\d*)?$/.exec(text);
   if (match !== null) {
     const nanos = BigInt(match[2] ?? 0) * 1_000_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'));
     return match[1] === '-' ? -nanos : nanos;
   }
-  const nanos = parseTimestamp(text);
+  const duration = parseDuration(text);
+  if (duration !== undefined) return nowNanos() - duration;
+  const nanos = parseTimestamp(text) ?? parseLocalTime(text);
   if (nanos === undefined)
-    throw invalid(`failed to parse value as time or duration: value out of range or not a time: "${text}"`);
+    throw invalid(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
   return nanos;
+}
+
+function parseLocalTime(text: string): bigint | undefined {
+  if (!/^\d{4}-\d\d-\d\d([Tt]\d\d(:\d\d(:\d\d)?)?)?$/.test(text)) return undefined;
+  const [date = '', clock = '00'] = text.toUpperCase().split('T');
+  const milliseconds = Date.parse(`${date}T${clock.padEnd(8, ':00')}`);
+  return Number.isNaN(milliseconds) ? undefined : BigInt(milliseconds) * 1_000_000n;
 }
 
 /** Whole seconds since 1970 of an RFC 3339 time, as list answers show it; 0 for none. */

@@ -44,8 +44,8 @@ test('applyChanges() changes a variable in its place and leaves the base as it w
 
 test('applyChanges() refuses what is no change', () => {
   const cases: [string, RegExp][] = [
-    ['RUN make', /RUN is not a valid change command/],
-    ['constructor x', /CONSTRUCTOR is not a valid change command/],
+    ['RUN make', /run is not a valid change command/],
+    ['constructor x', /constructor is not a valid change command/],
     ['ENV A', /ENV must have two arguments/],
     ['ENV A=1 B', /can't find = in "B"/],
     ['LABEL a="b', /matching double-quote/],

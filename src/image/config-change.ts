@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { invalid } from '#/base/errors.ts';
+import { parseDuration } from '#/base/time.ts';
 import type { HealthcheckConfig, ImageRunConfig } from '#/oci/image-config.ts';
 import { jsonWords, keyValues, splitWords } from './instruction-words.ts';
 
@@ -66,7 +67,7 @@ export function applyChanges(base: ImageRunConfig, changes: readonly string[]): 
     }
     const [, word = '', flags = '', text = ''] = match;
     const change = Object.hasOwn(CHANGES, word.toUpperCase()) ? CHANGES[word.toUpperCase()] : undefined;
-    if (change === undefined) throw invalid(`${word.toUpperCase()} is not a valid change command`);
+    if (change === undefined) throw invalid(`${word.toLowerCase()} is not a valid change command`);
     change(config, text, flags.split(/\s+/).filter(Boolean));
   }
   return config;
@@ -94,8 +95,6 @@ function expandPorts(word: string): string[] {
   return Array.from({ length: last - first + 1 }, (_, i) => `${first + i}/${protocol}`);
 }
 
-const UNITS: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
-
 function healthcheck(text: string, flags: readonly string[]): HealthcheckConfig {
   const kind = text.split(/\s/, 1)[0]?.toUpperCase();
   const rest = text.slice(kind?.length ?? 0).trim();
@@ -119,11 +118,9 @@ function healthcheck(text: string, flags: readonly string[]): HealthcheckConfig 
   return check;
 }
 
-/** Go's `1m30s` in nanoseconds. */
+/** Nanoseconds. */
 function duration(flag: string, text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
-  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text) {
-    throw invalid(`invalid duration ${JSON.stringify(text)} in ${flag}`);
-  }
-  return parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0);
+  const nanos = parseDuration(text);
+  if (nanos === undefined) throw invalid(`invalid duration ${JSON.stringify(text)} in ${flag}`);
+  return Number(nanos);
 }

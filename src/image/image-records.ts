@@ -134,7 +134,7 @@ export class ImageRecords {
 
   all(): ImageRecord[] {
     return this.#database
-      .prepare('SELECT id, size, parent, last_tagged FROM images ORDER BY created DESC, id')
+      .prepare('SELECT id, size, parent, last_tagged FROM images ORDER BY created DESC, rowid DESC')
       .all()
       .map((row) => this.#record(row));
   }

@@ -56,7 +56,8 @@ test('save writes what docker and OCI tools look for', async (t) => {
 
 test('save refuses names of nothing before it begins', async (t) => {
   const { images } = await testImages(t);
-  await assert.rejects(images.save(['nothing']), { message: 'No such image: nothing:latest' });
+  await assert.rejects(images.save(['nothing']), { message: 'No such image: nothing' });
+  await assert.rejects(images.save(['nothing:1']), { message: 'reference does not exist' });
 });
 
 test('save lets layers go when the reader leaves', async (t) => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { byteString } from '#/archive/tar-entry.ts';
 import { type NewTarMember, writeTar } from '#/archive/tar-writer.ts';
+import { isKind, notFound } from '#/base/errors.ts';
 import {
   ANNOTATION_IMAGE_NAME,
   ANNOTATION_REF_NAME,
@@ -69,10 +70,20 @@ function chooseImages(records: ImageRecords, names: readonly string[]): SavedIma
     const tags = reference !== undefined && isRepository ? records.tagsOf(reference) : [];
     for (const tag of tags) choose(records.resolve(formatReference(tag)), [tag]);
     if (tags.length > 0) continue;
-    const image = records.resolve(name);
+    const image = found(records, name, isRepository);
     choose(image, reference?.tag !== undefined && reference.digest === undefined ? [reference] : []);
   }
   return [...chosen.values()];
+}
+
+/** In save's own words for what is not there, which are not those of the other verbs. */
+function found(records: ImageRecords, name: string, isRepository: boolean): ImageRecord {
+  try {
+    return records.resolve(name);
+  } catch (error) {
+    if (!isKind(error, 'notFound')) throw error;
+    throw notFound(isRepository ? `No such image: ${name}` : 'reference does not exist', { cause: error });
+  }
 }
 
 async function* members(
