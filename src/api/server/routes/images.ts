@@ -32,6 +32,8 @@ export const imageRoutes: readonly Route[] = [
   route('POST', '/images/load', async (exchange, engine) => {
     const platform = exchange.query.given('platform');
     const options = { quiet: exchange.query.flag('quiet'), ...(platform === undefined ? {} : { platform }) };
+    // Docker answers 200 before it reads the archive: clients look for its errors in the stream.
+    exchange.begin(200, 'application/json');
     await exchange.jsonLines(engine.images.load(exchange.request, options, exchange.signal));
   }),
 
