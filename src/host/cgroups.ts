@@ -74,11 +74,15 @@ export class Cgroup {
   async freeze(): Promise<void> {
     const deadline = Date.now() + FREEZE_DEADLINE_MS;
     if (this.version === 1) {
-      // A process that forks meanwhile can keep the group FREEZING: the kernel's documentation says to write again.
-      for (;;) {
+      // A process that forks meanwhile can keep the group FREEZING: the kernel's documentation says to write again, and where
+      // processes hold each other up (a fork whose parent is already frozen) only letting go for a moment helps.
+      for (let tries = 1; Date.now() < deadline; tries++) {
+        if (tries % 50 === 0) {
+          this.thaw();
+          await sleep(10);
+        }
         this.write('freezer', 'freezer.state', 'FROZEN');
         if (this.isFrozen()) return;
-        if (Date.now() > deadline) break;
         await sleep(1);
       }
       this.thaw();
