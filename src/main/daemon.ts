@@ -10,6 +10,7 @@ import { lockFile } from '#/host/file-lock.ts';
 import type { DaemonConfig } from './daemon-config.ts';
 import { parseDaemonFlags } from './daemon-flags.ts';
 import { type RunningEngine, startEngine } from './engine.ts';
+import { releaseMemoryWhenIdle } from './idle-memory.ts';
 import { type Listener, listen } from './listeners.ts';
 import { writePidfile } from './pidfile.ts';
 import { readConfig } from './read-config.ts';
@@ -85,6 +86,7 @@ class Daemon {
       const { serveMetrics } = await import('./metrics.ts');
       await serveMetrics(config.metricsAddress, () => engine.api.system.info());
     }
+    releaseMemoryWhenIdle(() => server.served);
     announce(listeners, logger, phases);
     return new Daemon({ flags, logger, engine, server, listeners, held: held.move() });
   }

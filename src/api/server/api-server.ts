@@ -28,10 +28,16 @@ export class ApiServer {
   /** Cancels what is still running when the daemon stops. */
   readonly #stopping = new AbortController();
   readonly #servers = new Set<Server>();
+  #served = 0;
 
   constructor({ engine, logger }: { engine: Engine; logger: Logger }) {
     this.#engine = engine;
     this.#logger = logger;
+  }
+
+  /** How many requests there have been, their ends counted too: while it stands still, nothing is asked. */
+  get served(): number {
+    return this.#served;
   }
 
   /** A server for one listener, over TLS when it is given; the caller makes it listen. */
@@ -61,12 +67,14 @@ export class ApiServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const phases = this.#logger.phases('request');
+    this.#served += 1;
     for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
     try {
       await this.#dispatch(request, response);
     } catch (error) {
       this.#fail(request, response, error);
     }
+    this.#served += 1;
     phases.done({ method: request.method, url: request.url, status: response.statusCode });
   }
 
