@@ -1,3 +1,4 @@
+import { EngineError, errnoCode } from '#/base/errors.ts';
 import { run } from '#/host/process.ts';
 
 /** Where a Debian suite's packages come from: lines of a sources.list. */
@@ -37,12 +38,7 @@ async function hostMirrors(signal?: AbortSignal): Promise<Map<string, string>> {
   const mirrors = new Map<string, string>();
   const format = '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)';
   const query = ['indextargets', '--format', format, 'Created-By: Packages'];
-  const { code, stdout } = await run('apt-get', query, {
-    timeoutMs: QUERY_MS,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  if (code !== 0) return mirrors;
-  for (const line of stdout.toString('utf8').split('\n')) {
+  for (const line of (await answer('apt-get', query, signal)).split('\n')) {
     const [origin, label = '', component, uri = ''] = line.split('|');
     if (origin === 'Debian' && component === 'main' && !mirrors.has(label)) {
       mirrors.set(label, uri.replace(/\/$/, ''));
@@ -54,17 +50,28 @@ async function hostMirrors(signal?: AbortSignal): Promise<Map<string, string>> {
 /** The environment of programs that fetch packages: the caller's own, with the proxy that apt is set up with. */
 export async function aptEnvironment(signal?: AbortSignal): Promise<NodeJS.ProcessEnv> {
   const query = ['shell', 'http_proxy', 'Acquire::http::Proxy', 'https_proxy', 'Acquire::https::Proxy'];
-  const { stdout } = await run('apt-config', query, {
-    timeoutMs: QUERY_MS,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const proxies = [...stdout.toString('utf8').matchAll(/^(https?_proxy)='([^']*)'$/gm)];
+  const settings = await answer('apt-config', query, signal);
+  const proxies = [...settings.matchAll(/^(https?_proxy)='([^']*)'$/gm)];
   return {
     ...process.env,
     ...Object.fromEntries(proxies.map(([, name, value]) => [name, value])),
     DEBIAN_FRONTEND: 'noninteractive',
     LC_ALL: 'C.UTF-8',
   };
+}
+
+/** What a tool of apt's says; nothing where apt is not installed, as on a distribution of another family. */
+async function answer(command: string, args: string[], signal?: AbortSignal): Promise<string> {
+  try {
+    const { code, stdout } = await run(command, args, {
+      timeoutMs: QUERY_MS,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return code === 0 ? stdout.toString('utf8') : '';
+  } catch (error) {
+    if (error instanceof EngineError && errnoCode(error.cause) === 'ENOENT') return '';
+    throw error;
+  }
 }
 
 /**

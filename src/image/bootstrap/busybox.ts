@@ -9,7 +9,7 @@ import { unavailable } from '#/base/errors.ts';
 import { run, spawnStreaming } from '#/host/process.ts';
 import type { Report } from '../progress.ts';
 import { aptEnvironment } from './apt-sources.ts';
-import { missingProgram, type RootFilesystem } from './debian.ts';
+import { missingPackage, type RootFilesystem } from './debian.ts';
 
 const PACKAGE = 'busybox-static';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -75,7 +75,8 @@ export async function busyboxRootFilesystem(report: Report, signal?: AbortSignal
       [Symbol.asyncDispose]: async () => {},
     };
   } catch (error) {
-    throw missingProgram(missingProgram(error, 'apt-get', 'busybox'), 'dpkg-deb', 'busybox');
+    // dpkg-deb comes with every apt.
+    throw missingPackage(error, 'apt', 'busybox');
   }
 }
 

@@ -84,7 +84,7 @@ export async function debianRootFilesystem(
     };
   } catch (error) {
     await cleanup();
-    throw missingProgram(error, 'mmdebstrap', `debian:${tag}`);
+    throw missingPackage(error, 'mmdebstrap', `debian:${tag}`);
   }
 }
 
@@ -105,11 +105,11 @@ function stepReporter(report: Report): (chunk: Buffer) => void {
   };
 }
 
-/** Says what to install when the program is not there. */
-export function missingProgram(error: unknown, program: string, image: string): unknown {
+/** Says what to install when a program of that Debian package is not there. */
+export function missingPackage(error: unknown, name: string, image: string): unknown {
   if (error instanceof EngineError && errnoCode(error.cause) === 'ENOENT') {
     return unavailable(
-      `Cannot bootstrap "${image}": ${program} is not installed; "apt-get install ${program}" installs it`,
+      `Cannot bootstrap "${image}": ${name} is not installed; "apt-get install ${name}" installs it`,
       { cause: error },
     );
   }
