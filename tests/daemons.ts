@@ -30,6 +30,7 @@ export class Daemon {
   readonly gateway: string;
   readonly #options: DaemonOptions;
   #process: ChildProcess | undefined;
+  #packetRules: string | undefined;
 
   constructor(name: EngineName, options: DaemonOptions = {}) {
     const serial = started++;
@@ -103,6 +104,7 @@ export class Daemon {
 
   #makeBridge(): void {
     if (existsSync(`/sys/class/net/${this.bridge}`)) return;
+    this.#packetRules ??= savedPacketRules();
     ip(['link', 'add', 'name', this.bridge, 'type', 'bridge']);
     ip(['addr', 'add', `${this.gateway}/24`, 'dev', this.bridge]);
     ip(['link', 'set', this.bridge, 'up']);
@@ -142,6 +144,9 @@ export class Daemon {
     for (const mount of mountsUnder(this.directory).reverse()) run('umount', ['-l', mount]);
     if (this.name === 'docker' && existsSync(`/sys/class/net/${this.bridge}`))
       ip(['link', 'del', this.bridge]);
+    if (this.#packetRules !== undefined) {
+      execFileSync('iptables-restore', { input: this.#packetRules, timeout: 10_000 });
+    }
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -226,6 +231,23 @@ export async function until(
 
 function ip(args: string[]): void {
   execFileSync('ip', args, { timeout: 5000, stdio: 'pipe' });
+}
+
+/**
+ * dockerd leaves its iptables rules behind, and a FORWARD policy that drops what other engines' containers send: what was there
+ * before comes back when it ends. A table that was not there comes back empty.
+ */
+function savedPacketRules(): string {
+  const saved = execFileSync('iptables-save', { encoding: 'utf8', timeout: 10_000, stdio: 'pipe' });
+  const empty = {
+    filter: ['INPUT', 'FORWARD', 'OUTPUT'],
+    nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
+  };
+  const missing = Object.entries(empty).filter(([table]) => !saved.includes(`*${table}\n`));
+  const tables = missing.map(
+    ([table, chains]) => `*${table}\n${chains.map((chain) => `:${chain} ACCEPT [0:0]\n`).join('')}COMMIT\n`,
+  );
+  return saved + tables.join('');
 }
 
 function run(command: string, args: string[]): void {

@@ -195,6 +195,8 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     shutdown: async () => {
       if (!current.liveRestore) await stopAll(containers, lifecycle, current.shutdownTimeout, logger);
       exits.close();
+      // Running containers keep their bridge; without any, nothing of ours stays on the host.
+      await networks.cleanup();
       networks.close();
       database[Symbol.dispose]();
     },

@@ -296,7 +296,7 @@ onEveryEngine('exec', ({ check }) => {
     const still = await api.create({}, 'stillhere');
     await api
       .post('/containers/stillhere/exec', { Cmd: ['true'] })
-      .is(409, { message: `Container ${still} is not running` });
+      .is(409, { message: new RegExp(`^Container ${still} is not running$`, 'i') });
     const id = await api.run('sleep 600');
     await api.post(`/containers/${id}/exec`, {}).is(400, { message: /No exec command specified/ });
     await api.get('/exec/nope/json').is(404, { message: 'No such exec instance: nope' });

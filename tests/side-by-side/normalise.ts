@@ -25,6 +25,10 @@ const RULES: [RegExp, string][] = [
   [/[ \t]+$/gm, ''],
 ];
 
+/** Docker 25 began its messages in lower case; the words are the same. */
+const LOWER_CASED =
+  /(?<=daemon: |container: \S+: )(Container|Cannot|Couldn't|Invalid|Range|No command|You)\b/g;
+
 export function normalise(text: string, { words, contentIds }: Particulars): string {
   let result = text;
   for (const [from, to] of Object.entries(words)) result = result.replaceAll(from, to);
@@ -35,5 +39,5 @@ export function normalise(text: string, { words, contentIds }: Particulars): str
     [...contentIds].some((known) => known.startsWith(id)) ? id : '<id>',
   );
   for (const [pattern, replacement] of RULES) result = result.replaceAll(pattern, replacement);
-  return result;
+  return result.replaceAll(LOWER_CASED, (word) => word.toLowerCase());
 }
