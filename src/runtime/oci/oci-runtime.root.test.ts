@@ -142,6 +142,24 @@ for (const name of ['crun', 'runc'] as const) {
       assert.equal((await outputOf(closed)).code, 0);
     });
 
+    test('a process that ends while its stdin is still being closed loses no output', async () => {
+      const one = async (i: number): Promise<void> => {
+        const task = await bundles.create(['sh', '-c', 'read x; echo "got $x"'], {
+          stdin: true,
+          log: undefined,
+        });
+        using attachment = await task.attach({ stdin: true, output: true });
+        attachment.stderr.resume();
+        const all = text(attachment.stdout);
+        await task.start();
+        attachment.stdin?.end(`${i}\n`);
+        assert.equal(await all, `got ${i}\n`);
+        await task.exited;
+        await task.remove();
+      };
+      for (let round = 0; round < 4; round++) await Promise.all([0, 1, 2, 3, 4, 5].map(one));
+    });
+
     test('stdinOnce closes stdin when its client goes away', async () => {
       const task = await bundles.create(['cat'], { stdin: true, stdinOnce: true });
       const attachment = await task.attach({ stdin: true, output: false });
