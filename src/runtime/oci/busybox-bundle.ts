@@ -1,8 +1,19 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { newId } from '#/base/ids.ts';
+import { readCgroupLayout } from '#/host/cgroup-layout.ts';
+import { Cgroup } from '#/host/cgroups.ts';
 import { Logger } from '#/base/log.ts';
 import { run } from '#/host/process.ts';
 import { DEFAULT_CAPABILITIES, processCapabilities } from '#/oci/capabilities.ts';
@@ -24,7 +35,7 @@ const APPLETS = [
 export class BusyboxBundles implements AsyncDisposable {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'hr-'));
   readonly runtime: OciRuntime;
-  /** The parent of all tasks' groups; stays when they are gone. */
+  /** The parent of all tasks' groups. */
   readonly cgroup = `/hull-test-${path.basename(this.directory)}`;
   readonly monitor = MONITOR;
   readonly #name: string;
@@ -111,7 +122,14 @@ export class BusyboxBundles implements AsyncDisposable {
       if (task.pid !== 0) await task.exited;
       await task.remove();
     }
+    // Fails when a task's group is left in it.
+    const parent = new Cgroup(readCgroupLayout(), this.cgroup);
+    const groups = parent.directory('memory') ?? '';
+    const left = existsSync(groups) ? readdirSync(groups, { withFileTypes: true }) : [];
+    await parent.remove();
     for (const runtime of this.#runtimes) runtime[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
+    const leaked = left.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    if (leaked.length > 0) throw new Error(`Tasks left their cgroups behind: ${leaked.join(' ')}`);
   }
 }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 
 import { Logger } from '#/base/log.ts';
-import { readCgroupLayout } from '#/host/cgroup-layout.ts';
 import { identify } from '#/host/process-identity.ts';
 import type { Task } from '#/runtime/runtime.ts';
 
@@ -42,11 +41,6 @@ for (const name of ['crun', 'runc'] as const) {
       await bundles[Symbol.asyncDispose]();
       // The leak check: nothing of ours is left behind.
       assert.ok(!existsSync(bundles.directory));
-      const { v1, unified } = readCgroupLayout();
-      for (const mount of [...v1.map((hierarchy) => hierarchy.mount), unified ?? '']) {
-        // Fails when a container's group is left in it.
-        if (existsSync(mount + bundles.cgroup)) rmdirSync(mount + bundles.cgroup);
-      }
       await sleep(50);
       const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
       assert.ok(!processes.includes(bundles.directory), processes);
