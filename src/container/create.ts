@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { conflict, internal, invalid, messageOf, notFound, notImplemented } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
@@ -80,7 +81,7 @@ export async function createContainer(
   const container = context.containers.add(record);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));
-  await mkdir(context.paths.data(id), { recursive: true, mode: 0o710 });
+  mkdirSync(context.paths.data(id), { recursive: true, mode: 0o710 });
   await context.snapshotter.prepare(id, image.layers);
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {

@@ -183,7 +183,7 @@ export class Execs {
     const bundle = JSON.parse(
       readFileSync(path.join(paths.bundle(record.id), 'config.json'), 'utf8'),
     ) as RuntimeSpec;
-    const user = await lookupUser(
+    const user = lookupUser(
       `/proc/${record.state.pid}/root`,
       config.User || record.config.User || '',
       record.hostConfig.GroupAdd,

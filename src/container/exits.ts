@@ -1,6 +1,7 @@
-import { rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import { messageOf } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
+import type { Phases } from '#/base/log.ts';
 import { removeNetns } from '#/host/namespaces.ts';
 import type { Exit, Task } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
@@ -63,10 +64,10 @@ export class Exits {
       using _ = await context.locks.acquire(container.id);
       if (container.task !== task) return;
       const phases = context.logger.phases('exit');
-      await releaseRun(context, container);
+      await releaseRun(context, container, phases);
       await task.remove();
       container.task = undefined;
-      phases.mark('release');
+      phases.mark('task');
       const ranMs = Date.now() - Date.parse(record.state.startedAt);
       Object.assign(record.state, {
         status: 'exited',
@@ -129,17 +130,25 @@ export class Exits {
 }
 
 /** Gives back what a run held on the host: network, mounts, volumes, bundle. Every step is repeatable. */
-export async function releaseRun(context: ContainerContext, container: Container): Promise<void> {
+export async function releaseRun(
+  context: ContainerContext,
+  container: Container,
+  phases?: Phases,
+): Promise<void> {
   const { record } = container;
   for (const endpoint of record.endpoints) await context.networks.disconnect(endpoint);
   record.endpoints = [];
+  phases?.mark('disconnect');
   removeNetns(context.paths.netns(record.id));
+  phases?.mark('netns');
   for (const settings of Object.values(record.networks)) forgetAddresses(settings);
   for (const { name } of record.mounts) {
     if (name !== undefined) await context.volumes.unmount(name, record.id);
   }
   context.rootfs.unmount(record.id);
-  await rm(context.paths.bundle(record.id), { recursive: true, force: true });
+  phases?.mark('rootfs');
+  rmSync(context.paths.bundle(record.id), { recursive: true, force: true });
+  phases?.mark('bundle');
 }
 
 /** A stopped container keeps its networks and has no addresses. */

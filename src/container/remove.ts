@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 
@@ -16,11 +16,14 @@ export async function removeContainer(
   context.containers.save(container);
   context.rootfs.unmount(record.id);
   await context.snapshotter.remove(record.id);
-  await Promise.all([
-    rm(context.paths.bundle(record.id), { recursive: true, force: true }),
-    rm(context.paths.task(record.id), { recursive: true, force: true }),
-    rm(context.paths.data(record.id), { recursive: true, force: true }),
-  ]);
+  // A handful of files each: in this thread that is quicker than the way to another.
+  for (const directory of [
+    context.paths.bundle(record.id),
+    context.paths.task(record.id),
+    context.paths.data(record.id),
+  ]) {
+    rmSync(directory, { recursive: true, force: true });
+  }
   context.containers.remove(container);
   for (const pending of container.pendingAttaches) pending.reject(new Error('The container was removed'));
   container.pendingAttaches.clear();

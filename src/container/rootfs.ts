@@ -32,8 +32,11 @@ export class RootFilesystems {
     return this.#mounted.has(this.path(id));
   }
 
-  /** Mounts it if it is not. Returns its path. */
-  mount(id: string): string {
+  /**
+   * Mounts it if it is not. Returns its path. With `volatile` nothing written there is ever synced, which is right for what is
+   * thrown away afterwards: unmounting a common overlay waits until the whole filesystem below it is on disk.
+   */
+  mount(id: string, { volatile = false }: { volatile?: boolean } = {}): string {
     const target = this.path(id);
     if (this.#mounted.has(target)) return target;
     const { layers, upper, work } = this.#snapshotter.mounts(id);
@@ -44,7 +47,7 @@ export class RootFilesystems {
       this.#mounted.add(layer.directory);
     }
     mkdirSync(target, { recursive: true, mode: 0o711 });
-    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target });
+    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target, volatile });
     this.#mounted.add(target);
     return target;
   }

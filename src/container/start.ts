@@ -73,13 +73,13 @@ async function run(
   const { record } = container;
   const { id } = record;
   const runtime = runtimeOf(context, record.runtime);
-  const rootfs = context.rootfs.mount(id);
+  const rootfs = context.rootfs.mount(id, { volatile: record.hostConfig.AutoRemove ?? false });
   undo.defer(() => context.rootfs.unmount(id));
   phases.mark('rootfs');
   const namespaces = await joinNamespaces(context, container, undo);
   phases.mark('network');
   const mounts = await resolveMounts(context, container, undo);
-  const user = await lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
+  const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
   const etcOwner = hasOwnEtcFiles(record) ? id : targetOf(context, record.hostConfig.NetworkMode).id;
   if (etcOwner === id) writeEtcFiles(context, record);

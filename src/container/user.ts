@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { errnoCode, invalid } from '#/base/errors.ts';
+import { readFileSync, statSync } from 'node:fs';
+import { invalid } from '#/base/errors.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
 
 /** Whom a process runs as, in numbers. */
@@ -28,16 +28,8 @@ const FILE_LIMIT = 10 << 20;
 const MAX_ID = 2 ** 31 - 1;
 
 /** Looks `user[:group]` up in the passwd and group files of a root filesystem, as Docker does for `--user`. */
-export async function lookupUser(
-  rootfs: string,
-  spec: string,
-  groupAdd: readonly string[] = [],
-): Promise<ProcessUser> {
-  const [passwd, group] = await Promise.all([
-    readInRoot(rootfs, '/etc/passwd'),
-    readInRoot(rootfs, '/etc/group'),
-  ]);
-  return resolveUser(spec, groupAdd, passwd, group);
+export function lookupUser(rootfs: string, spec: string, groupAdd: readonly string[] = []): ProcessUser {
+  return resolveUser(spec, groupAdd, readInRoot(rootfs, '/etc/passwd'), readInRoot(rootfs, '/etc/group'));
 }
 
 /** The pure part: `passwd` and `group` are the files' texts. Throws `invalid` in Docker's words. */
@@ -120,13 +112,11 @@ function splitOnce(text: string, separator: string): [string, string | undefined
   return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-async function readInRoot(rootfs: string, path: string): Promise<string> {
-  try {
-    const text = await readFile(resolveInRoot(rootfs, path));
-    if (text.length > FILE_LIMIT) throw invalid(`"${path}" in the image is larger than ${FILE_LIMIT} bytes`);
-    return text.toString('utf8');
-  } catch (error) {
-    if (errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ENOTDIR') return '';
-    throw error;
-  }
+function readInRoot(rootfs: string, path: string): string {
+  const file = resolveInRoot(rootfs, path);
+  const stat = statSync(file, { throwIfNoEntry: false });
+  // A pipe or a device of the image's would hold the engine up.
+  if (stat === undefined || !stat.isFile()) return '';
+  if (stat.size > FILE_LIMIT) throw invalid(`"${path}" in the image is larger than ${FILE_LIMIT} bytes`);
+  return readFileSync(file, 'utf8');
 }

@@ -131,7 +131,7 @@ export class LayeredSnapshotter implements Snapshotter {
   }
 
   async remove(key: string): Promise<void> {
-    await this.#snapshots.remove(key);
+    this.#snapshots.remove(key);
   }
 
   listSnapshots(): string[] {

@@ -75,11 +75,12 @@ export class Snapshots {
     return [...this.#records.keys()];
   }
 
-  async remove(key: string): Promise<void> {
+  remove(key: string): void {
     if (!this.#records.delete(key)) return;
     const gone = path.join(this.#temporary, newId());
     renameSync(path.join(this.#root, key), gone);
-    await rm(gone, { recursive: true, force: true });
+    // Gone from sight; what it held is deleted while the caller goes on, or by the next tidy().
+    void rm(gone, { recursive: true, force: true }).catch(() => {});
   }
 
   tidy(): void {
