@@ -68,4 +68,9 @@ export class RootFilesystems {
     this.#mounted.delete(directory);
     rmdirSync(directory);
   }
+
+  /** For an engine that ends while no container runs: nothing of it stays mounted. */
+  unmountAllLayers(): void {
+    for (const { diffId } of this.#snapshotter.listLayers()) this.unmountLayer(diffId);
+  }
 }

@@ -136,6 +136,11 @@ export class Cgroup {
     }
   }
 
+  /** Removes it where nothing is in it. */
+  removeIfEmpty(): void {
+    for (const directory of this.#everywhere()) removeDirectory(directory);
+  }
+
   get #unified(): string | undefined {
     return this.#layout.unified === undefined ? undefined : path.join(this.#layout.unified, this.path);
   }

@@ -18,6 +18,7 @@ import { RootFilesystems } from '#/container/rootfs.ts';
 import { Streams } from '#/container/streams.ts';
 import { DirectoryContentStore } from '#/content/directory-content-store.ts';
 import type { CgroupLayout } from '#/host/cgroup-layout.ts';
+import { Cgroup } from '#/host/cgroups.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { Images } from '#/image/images.ts';
 import { instanceName } from '#/network/network-options.ts';
@@ -195,9 +196,14 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     shutdown: async () => {
       if (!current.liveRestore) await stopAll(containers, lifecycle, current.shutdownTimeout, logger);
       exits.close();
-      // Running containers keep their bridge; without any, nothing of ours stays on the host.
+      await images.layers.settled();
+      // Running containers keep all they use; without any, nothing of ours stays on the host.
       await networks.cleanup();
       networks.close();
+      if (!containers.all().some(({ record }) => isRunning(record))) {
+        rootfs.unmountAllLayers();
+        new Cgroup(layout, defaults.cgroupParent).removeIfEmpty();
+      }
       database[Symbol.dispose]();
     },
   };
@@ -268,7 +274,7 @@ function hasSwapLimit(layout: CgroupLayout): boolean {
   return layout.version === 2 || existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes');
 }
 
-function containerDefaults({ container }: DaemonConfig, runtime: string): ContainerDefaults {
+function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: string): ContainerDefaults {
   return {
     runtime,
     logDriver: container.logDriver,
@@ -281,7 +287,7 @@ function containerDefaults({ container }: DaemonConfig, runtime: string): Contai
     init: container.init,
     initPath: [container.initPath, ...INIT_PATHS].find((file) => file !== undefined && isFile(file)),
     shmSize: container.shmSize,
-    cgroupParent: container.cgroupParent ?? '/hull',
+    cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,
     stopTimeout: 10,
   };
 }
