@@ -58,17 +58,27 @@ function dialectOf(buffer: Buffer, at: number): RawHeader['dialect'] {
 
 function checkSum(buffer: Buffer, at: number): void {
   const stated = number(buffer, at + 148, 8, 'checksum');
-  let unsigned = 8 * 0x20;
-  let high = 0;
-  for (let i = at; i < at + BLOCK; i++) {
-    if (i === at + 148) i += 8;
-    const byte = buffer[i] ?? 0;
-    unsigned += byte;
-    if (byte > 127) high++;
+  // Four bytes at a time, in two halves that cannot overflow into each other; the sum's own field counts as blanks.
+  let sum = 0;
+  for (let i = at; i < at + BLOCK; i += 4) {
+    const word = buffer.readInt32LE(i);
+    if (word !== 0) sum += (word & 0x00ff00ff) + ((word >>> 8) & 0x00ff00ff);
   }
-  // Some old tars summed signed characters: each byte above 127 then counts 256 less.
-  if (stated !== unsigned && stated !== unsigned - high * 256)
+  let unsigned = (sum & 0xffff) + Math.floor(sum / 0x10000) + 8 * 0x20;
+  for (let i = at + 148; i < at + 156; i++) unsigned -= buffer[i] ?? 0;
+  if (stated !== unsigned && stated !== unsigned - highBytes(buffer, at) * 256) {
     throw invalid('archive/tar: invalid tar header');
+  }
+}
+
+/** Some old tars summed signed characters: each byte above 127 then counts 256 less. */
+function highBytes(buffer: Buffer, at: number): number {
+  let count = 0;
+  for (let i = at; i < at + BLOCK; i++) {
+    const isSum = i >= at + 148 && i < at + 156;
+    if ((buffer[i] ?? 0) > 127 && !isSum) count++;
+  }
+  return count;
 }
 
 function text(buffer: Buffer, at: number, length: number): string {
