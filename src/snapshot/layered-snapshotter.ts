@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -62,14 +63,17 @@ export class LayeredSnapshotter implements Snapshotter {
   }
 
   async writeLayer(tar: Readable, options: WriteLayerOptions = {}): Promise<LayerInfo> {
+    const known = options.expected === undefined ? undefined : this.#layers.get(options.expected);
+    if (known !== undefined) {
+      checkExpected(await digestOf(tar, options.signal), known.diffId);
+      return infoOf(known);
+    }
     const target = path.join(this.#temporary, newId());
     const recipe = `${target}.recipe`;
     try {
       const job = { kind: this.#kind.name, target, recipe, limits: this.#limitsNow() };
       const { diffId, header } = await workers.write(tar, job, options.signal);
-      if (options.expected !== undefined && options.expected !== diffId) {
-        throw invalid(`layer digest mismatch: expected ${options.expected}, got ${diffId}`);
-      }
+      checkExpected(diffId, options.expected);
       const known = this.#layers.get(diffId);
       if (known !== undefined) return infoOf(known);
       const diskSize = header.diskSize + statSync(recipe).size;
@@ -209,6 +213,20 @@ export class LayeredSnapshotter implements Snapshotter {
   #recipePath(diffId: Digest): string {
     return path.join(this.#layersRoot, `${digestHex(diffId)}.recipe`);
   }
+}
+
+function checkExpected(diffId: Digest, expected: Digest | undefined): void {
+  if (expected === undefined || expected === diffId) return;
+  throw invalid(`layer digest mismatch: expected ${expected}, got ${diffId}`);
+}
+
+async function digestOf(tar: Readable, signal?: AbortSignal): Promise<Digest> {
+  const hash = createHash('sha256');
+  for await (const chunk of tar) {
+    signal?.throwIfAborted();
+    hash.update(chunk as Buffer);
+  }
+  return digestFromHex(hash.digest('hex'));
 }
 
 function infoOf({ diffId, size, diskSize }: Layer): LayerInfo {

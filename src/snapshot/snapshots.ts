@@ -78,7 +78,12 @@ export class Snapshots {
   remove(key: string): void {
     if (!this.#records.delete(key)) return;
     const gone = path.join(this.#temporary, newId());
-    renameSync(path.join(this.#root, key), gone);
+    try {
+      renameSync(path.join(this.#root, key), gone);
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return;
+      throw error;
+    }
     // Gone from sight; what it held is deleted while the caller goes on, or by the next tidy().
     void rm(gone, { recursive: true, force: true }).catch(() => {});
   }

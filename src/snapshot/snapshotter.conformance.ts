@@ -69,7 +69,10 @@ export function snapshotterConformance(kind: OpenSnapshotterOptions['kind']): vo
           message: `layer digest mismatch: expected ${expected}, got ${digestOf(tar)}`,
         });
         assert.deepEqual(remains(root), []);
-        await snapshotter.writeLayer(Readable.from([tar]), { expected: digestOf(tar) });
+        const info = await snapshotter.writeLayer(Readable.from([tar]), { expected: digestOf(tar) });
+        assert.deepEqual(await snapshotter.writeLayer(Readable.from([tar]), { expected: info.diffId }), info);
+        const other = Readable.from([tar, Buffer.alloc(512)]);
+        await assert.rejects(snapshotter.writeLayer(other, { expected: info.diffId }), { kind: 'invalid' });
       });
     });
 

@@ -1,4 +1,5 @@
-import { open, readFile } from 'node:fs/promises';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathOf } from '#/archive/tar-entry.ts';
 import { internal } from '#/base/errors.ts';
@@ -26,14 +27,18 @@ export const directoryLayers: LayerKind = {
     return {
       async *read({ source, offset, length }) {
         const file = Buffer.concat([Buffer.from(`${layer}/`), pathOf(paths[source] ?? '')]);
-        await using handle = await open(file, 'r');
-        let left = length;
-        while (left > 0) {
-          const buffer = Buffer.allocUnsafe(Math.min(PIECE, left));
-          const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset + length - left);
-          if (bytesRead === 0) throw internal(`the layer "${layer}" has lost data of "${file.toString()}"`);
-          left -= bytesRead;
-          yield buffer.subarray(0, bytesRead);
+        const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+        try {
+          // Most files are small and in memory: going to another thread for each would take ten times longer.
+          for (let at = 0; at < length;) {
+            const buffer = Buffer.allocUnsafe(Math.min(PIECE, length - at));
+            const read = readSync(fd, buffer, 0, buffer.length, offset + at);
+            if (read === 0) throw internal(`the layer "${layer}" has lost data of "${file.toString()}"`);
+            at += read;
+            yield buffer.subarray(0, read);
+          }
+        } finally {
+          closeSync(fd);
         }
       },
       [Symbol.asyncDispose]: async () => {},
