@@ -16,6 +16,9 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { isKind } from '#/base/errors.ts';
+import { sealHeader } from '#/archive/tar-header.ts';
 import { encodeHeader, type NewTarMember, writeTar } from '#/archive/tar-writer.ts';
 import { parseDigest } from '#/oci/digest.ts';
 import { openSnapshotter, type OpenSnapshotterOptions } from './open-snapshotter.ts';
@@ -47,6 +50,39 @@ export function snapshotterConformance(kind: OpenSnapshotterOptions['kind']): vo
         });
       });
     }
+
+    test('writeLayer() keeps or refuses whatever a tar is turned into, and leaves nothing of what it refuses', async () => {
+      const tar = gnuTar(['--format=posix', '--sparse', '--exclude=large']);
+      const headers = Array.from({ length: tar.length / 512 }, (_, block) => block * 512).filter(
+        (at) => tar.toString('latin1', at + 257, at + 262) === 'ustar',
+      );
+      const change = fc.record({
+        header: fc.constantFrom(...headers),
+        at: fc.nat({ max: 511 }),
+        byte: fc.oneof(fc.constantFrom(0, 0x2e, 0x2f, 0x31, 0x37, 0x80, 0xff), fc.nat({ max: 255 })),
+      });
+      await withSnapshotter(kind, async (snapshotter, root) => {
+        const property = fc.asyncProperty(
+          fc.array(change, { minLength: 1, maxLength: 4 }),
+          async (changes) => {
+            const changed = Buffer.from(tar);
+            for (const { header, at, byte } of changes) {
+              changed[header + at] = byte;
+              sealHeader(changed.subarray(header, header + 512));
+            }
+            try {
+              const { diffId } = await snapshotter.writeLayer(Readable.from([changed]));
+              assert.ok((await buffer(snapshotter.readLayer(diffId))).equals(changed));
+              await snapshotter.removeLayer(diffId);
+            } catch (error) {
+              if (!isKind(error, 'invalid')) throw error;
+            }
+            assert.deepEqual(remains(root), []);
+          },
+        );
+        await fc.assert(property, { numRuns: 60 });
+      });
+    });
 
     test('writeLayer() counts the bytes of regular files', async () => {
       await withSnapshotter(kind, async (snapshotter) => {
