@@ -137,6 +137,11 @@ export class Images {
     return listImages(this.records, this.layers, this.#users, options);
   }
 
+  /** Bytes of all layers, each counted once. */
+  layersSize(): number {
+    return this.layers.list().reduce((sum, layer) => sum + layer.size, 0);
+  }
+
   async inspect(reference: string): Promise<ImageInspect> {
     return inspectImage(this.records, this.#driver, reference);
   }

@@ -110,6 +110,16 @@ export class Volumes {
     return records.map((record) => this.#view(record));
   }
 
+  /** All volumes, with the bytes in each and how many containers have it. */
+  async usage(): Promise<Volume[]> {
+    return Promise.all(
+      this.#all().map(async (record) => {
+        const Size = await diskUsage(this.#driver(record.driver, record.name).path(record.name));
+        return { ...this.#view(record), UsageData: { Size, RefCount: this.#users(record.name).length } };
+      }),
+    );
+  }
+
   /** `conflict` in Docker's words while a container uses it. With `force` a missing one is no error. */
   async remove(name: string, { force = false }: { force?: boolean } = {}): Promise<void> {
     const record = this.#find(name);

@@ -17,6 +17,7 @@ import type {
   ImageInspect,
   ImagePruneResponse,
   ImageSummary,
+  NetworkCreateResponse,
   NetworkInspect,
   NetworkSummary,
   SystemInfo,
@@ -157,6 +158,8 @@ export interface ImageStore {
     options: { force: boolean; noPrune: boolean },
   ): Promise<ImageDeleteResponseItem[]>;
   prune(filters: Filters): Promise<ImagePruneResponse>;
+  /** Bytes of all layers, each counted once. */
+  layersSize(): number;
   bootstrap(options: { reference: string; mirror?: string }, signal: AbortSignal): AsyncIterable<Progress>;
 }
 
@@ -171,11 +174,15 @@ export interface VolumeStore {
   inspect(name: string): Volume | Promise<Volume>;
   remove(name: string, options: { force: boolean }): Promise<void>;
   prune(filters: Filters): Promise<VolumePruneResponse>;
+  /** All volumes, with `UsageData`. */
+  usage(): Promise<Volume[]>;
 }
 
 export interface NetworkStore {
   list(filters: Filters): NetworkSummary[] | Promise<NetworkSummary[]>;
   inspect(reference: string): NetworkInspect | Promise<NetworkInspect>;
+  create(name: string): NetworkCreateResponse | Promise<NetworkCreateResponse>;
+  remove(reference: string): void | Promise<void>;
 }
 
 export interface SystemFacts {

@@ -1,3 +1,4 @@
+import type { NetworkCreateRequest } from '#/wire/generated.ts';
 import { route, type Route } from '../router.ts';
 
 const LIST_FILTERS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type'];
@@ -5,6 +6,16 @@ const LIST_FILTERS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'typ
 export const networkRoutes: readonly Route[] = [
   route('GET', '/networks', async (exchange, engine) => {
     exchange.json(200, await engine.networks.list(exchange.filters(LIST_FILTERS)));
+  }),
+
+  route('POST', '/networks/create', async (exchange, engine) => {
+    const { Name: name = '' } = await exchange.body<Partial<NetworkCreateRequest>>('NetworkCreateRequest');
+    exchange.json(201, await engine.networks.create(name));
+  }),
+
+  route('DELETE', '/networks/{id}', async (exchange, engine) => {
+    await engine.networks.remove(exchange.parameter('id'));
+    exchange.empty();
   }),
 
   route('GET', '/networks/{id}', async (exchange, engine) => {

@@ -2,6 +2,7 @@ import { invalid } from '#/base/errors.ts';
 import { parseUnixTime } from '#/base/time.ts';
 import { adaptEvent } from '../compat/events.ts';
 import { jsonStreamMediaType } from '../compat/output-media-type.ts';
+import { systemDiskUsage } from '../disk-usage.ts';
 import type { Exchange } from '../exchange.ts';
 import { writeAll } from '../frames.ts';
 import { route, type Route } from '../router.ts';
@@ -23,6 +24,10 @@ export const systemRoutes: readonly Route[] = [
 
   route('GET', '/info', async (exchange, engine) => {
     exchange.json(200, await engine.system.info());
+  }),
+
+  route('GET', '/system/df', async (exchange, engine) => {
+    exchange.json(200, await systemDiskUsage(engine, exchange.query.all('type')));
   }),
 
   route('GET', '/events', async (exchange, engine) => {
