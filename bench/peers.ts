@@ -90,9 +90,10 @@ class DaemonPeer implements Peer {
     return this.#cli.runAsync(args);
   }
   daemonMemory(): number {
-    return [this.#daemon.pid, ...childrenOf(this.#daemon.pid)]
-      .filter((pid) => /^(dockerd|containerd|node|hulld|MainThread)$/.test(procField(pid, 'Name')))
-      .reduce((sum, pid) => sum + Number.parseInt(procField(pid, 'VmRSS'), 10) * 1024, 0);
+    const { pid } = this.#daemon;
+    return [pid, ...childrenOf(pid).filter((child) => procField(child, 'Name') === 'containerd')]
+      .map((each) => Number.parseInt(procField(each, 'VmRSS'), 10) * 1024)
+      .reduce((sum, bytes) => sum + bytes, 0);
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.#daemon[Symbol.asyncDispose]();

@@ -26,6 +26,8 @@ interface Exec {
 export interface ExecSession {
   terminal: boolean;
   attachment: Attachment;
+  /** Resolves when `inspect` knows the exit code. */
+  settled: Promise<void>;
 }
 
 // Finished ones are kept for as long as a client may yet ask for the exit code; Docker collects them after five minutes.
@@ -56,7 +58,7 @@ export class Execs {
     }
     const id = newId();
     this.#execs.set(id, { id, container, config, task: undefined, state: 'created', exitCode: null, pid: 0 });
-    publish(this.#context.events, container, `exec_create: ${config.Cmd.join(' ')}`, { execID: id });
+    publish(this.#context.events, container, `exec_create: ${commandWords(config)}`, { execID: id });
     return { Id: id };
   }
 
@@ -70,12 +72,12 @@ export class Execs {
     if (exec.state === 'running') throw conflict(`Error: Exec command ${id} is already running`);
     if (exec.state === 'exited') throw conflict(`Error: Exec command ${id} has already run`);
     exec.state = 'running';
-    const attachment = await this.#run(exec, options);
+    const { attachment, settled } = await this.#run(exec, options);
     if (options.detach) {
       attachment[Symbol.dispose]();
       return undefined;
     }
-    return { terminal: exec.config.Tty ?? false, attachment };
+    return { terminal: exec.config.Tty ?? false, attachment, settled };
   }
 
   inspect(id: string): ExecInspectResponse {
@@ -115,7 +117,10 @@ export class Execs {
     return exec;
   }
 
-  async #run(exec: Exec, options: { consoleSize?: TerminalSize }): Promise<Attachment> {
+  async #run(
+    exec: Exec,
+    options: { consoleSize?: TerminalSize },
+  ): Promise<Pick<ExecSession, 'attachment' | 'settled'>> {
     const { container, config } = exec;
     const { task } = container;
     const phases = this.#context.logger.phases('exec');
@@ -136,7 +141,7 @@ export class Execs {
         stdin: config.AttachStdin ?? false,
         output: (config.AttachStdout ?? false) || (config.AttachStderr ?? false),
       });
-      void this.#await(exec, execTask);
+      const settled = this.#await(exec, execTask);
       try {
         await execTask.start();
       } catch (error) {
@@ -144,11 +149,11 @@ export class Execs {
       }
       phases.mark('runtime');
       exec.pid = execTask.pid;
-      publish(this.#context.events, container, `exec_start: ${(config.Cmd ?? []).join(' ')}`, {
+      publish(this.#context.events, container, `exec_start: ${commandWords(config)}`, {
         execID: exec.id,
       });
       phases.done({ id: exec.id.slice(0, 12) });
-      return attachment;
+      return { attachment, settled };
     } catch (error) {
       exec.state = 'exited';
       exec.exitCode ??= 126;
@@ -171,7 +176,11 @@ export class Execs {
     exec.state = 'exited';
     exec.exitCode ??= code;
     exec.pid = 0;
-    await task.remove();
+    try {
+      await task.remove();
+    } catch (error) {
+      this.#context.logger.warn('Cannot remove what an exec left', { id: exec.id, error: messageOf(error) });
+    }
     publish(this.#context.events, exec.container, 'exec_die', { execID: exec.id, exitCode: String(code) });
     setTimeout(() => this.#execs.delete(exec.id), KEPT_MS).unref();
   }
@@ -211,6 +220,11 @@ export class Execs {
   }
 }
 
+/** As moby writes it (daemon/exec.go): the program, a blank, the arguments, so that a program alone has a blank behind it. */
+function commandWords({ Cmd: [program = '', ...args] = [] }: ExecConfig): string {
+  return `${program} ${args.join(' ')}`;
+}
+
 function consoleSize(config: ExecConfig): TerminalSize | undefined {
   const [rows, columns] = config.ConsoleSize ?? [];
   return rows && columns ? { rows, columns } : undefined;
@@ -218,7 +232,7 @@ function consoleSize(config: ExecConfig): TerminalSize | undefined {
 
 function refuseNotRunning(container: Container): void {
   if (container.record.state.status === 'paused') {
-    throw conflict(`Container ${container.record.name} is paused, unpause the container before exec`);
+    throw conflict(`Container ${container.id} is paused, unpause the container before exec`);
   }
   if (!isRunning(container.record)) throw notRunning(container);
 }

@@ -149,6 +149,14 @@ onEveryEngine('attach', ({ check }) => {
     assert.deepEqual(demultiplex(await stream.end()), { stdout: 'hello\nafter\n', stderr: '' });
     await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 3 });
   });
+  check('input that ends before the start has ended after it', async (api) => {
+    const id = await api.create({ Cmd: ['sh', '-c', 'cat; echo after'], ...INTERACTIVE });
+    const stream = await api.raw('POST', `/containers/${id}/attach?${ALL}`, { upgrade: true });
+    stream.halfClose();
+    await sleep(200);
+    await api.post(`/containers/${id}/start`).is(204);
+    assert.equal(demultiplex(await stream.end()).stdout, 'after\n');
+  });
   check('a megabyte goes in and comes out unharmed', async (api) => {
     const id = await api.create({ Cmd: ['cat'], ...INTERACTIVE });
     const stream = await api.raw('POST', `/containers/${id}/attach?${ALL}`, { upgrade: true });

@@ -15,6 +15,8 @@ export interface StdioOptions {
   /** Output of before, sent first. */
   backlog?: AsyncIterable<LogFrame>;
   attachment?: Promise<Attachment>;
+  /** The connection stays until this has come to pass too: whoever reads to the end may ask for the exit code then. */
+  settled?: Promise<void>;
 }
 
 /** Joins a hijacked connection with a process's stdio until the output ends, the client leaves or detaches. */
@@ -32,6 +34,7 @@ export async function serveStdio(client: Duplex, options: StdioOptions): Promise
     const output = Promise.all([
       forwardOutput('stdout', attachment.stdout, options.want.stdout, writer),
       forwardOutput('stderr', attachment.stderr, options.want.stderr, writer),
+      options.settled,
     ]);
     await Promise.race([output, gone, input.then((detached) => (detached ? undefined : output))]);
   } finally {
@@ -55,11 +58,14 @@ function forwardInput(client: Duplex, attachment: Attachment, options: StdioOpti
     client.pause();
     void forward(chunk).then(() => client.resume());
   });
-  client.on('end', () => {
+  const ended = (): void => {
     if (!stdin.destroyed) stdin.end();
     // Without its input a terminal's client is of no more use; moby lets go of it (container/stream/attach.go).
     resolve(options.terminal);
-  });
+  };
+  // It may have closed its side while the container was yet to start: `docker run -i … </dev/null`.
+  if (client.readableEnded) ended();
+  else client.on('end', ended);
   client.resume();
   return promise;
 }

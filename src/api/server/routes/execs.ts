@@ -27,8 +27,9 @@ export const execRoutes: readonly Route[] = [
       const started = await engine.execs.start(id, options);
       if (started === undefined) return exchange.empty(200);
       const client = hijack(exchange, outputMediaType(exchange.version, started.terminal));
+      const { terminal, settled } = started;
       const attachment = Promise.resolve(started.attachment);
-      await serveStdio(client, { terminal: started.terminal, attachment, ...stdioOf(exec) });
+      await serveStdio(client, { terminal, attachment, settled, ...stdioOf(exec) });
     } catch (error) {
       if (options.detach || !isKind(error, 'invalid')) throw error;
       await tellInStream(exchange, options.tty, messageOf(error));
