@@ -26,6 +26,8 @@ export async function createTlsServer(
     cert: certificate,
     key,
     minVersion: 'TLSv1.2' as const,
+    // A client that has sent all its input still reads: plain HTTP servers have this on, this one has not.
+    allowHalfOpen: true,
     ...(authority === undefined ? {} : { ca: authority, requestCert: true, rejectUnauthorized: true }),
   };
   return createServer({ ...options, ...tls }, listener);
