@@ -1,19 +1,20 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { conflict, internal, invalid, messageOf, notFound, notImplemented } from '#/base/errors.ts';
+import { conflict, internal, invalid, isKind, messageOf, notFound, notImplemented } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
 import { parseExtraHost } from '#/network/hosts-file.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
 import type { ImageConfig } from '#/oci/image-config.ts';
+import { normalizeCapabilities } from '#/oci/capabilities.ts';
 import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
 import type { ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImageConfig } from './merge-config.ts';
-import { wantedMounts } from './mounts.ts';
+import { parseVolumesFrom, wantedMounts } from './mounts.ts';
 import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
 import { inventName, parseContainerName } from './names.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
@@ -49,6 +50,8 @@ export async function createContainer(
 
   const id = newId();
   config.Hostname ||= defaultHostname(context, id, host);
+  const mounts = withBorrowed(context, wantedMounts(config, host), host.VolumesFrom ?? []);
+  refuseMissingSources(mounts);
   const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -60,7 +63,7 @@ export async function createContainer(
     args,
     config,
     hostConfig: host,
-    mounts: wantedMounts(config, host),
+    mounts,
     state: {
       status: 'created',
       pid: 0,
@@ -132,14 +135,12 @@ function checkHostConfig(
   }
   checkRestartPolicy(host);
   checkNetworkMode(context, config, host);
-  for (const [what, mode] of [
-    ['PID', host.PidMode],
-    ['IPC', host.IpcMode],
-    ['UTS', host.UTSMode],
-  ] as const) {
-    const parsed = parseNamespaceMode(what, mode);
-    if (parsed.kind === 'container') context.containers.get(parsed.reference);
-  }
+  // Whose namespaces these are is looked up at the start: the other container may be made in between.
+  parseNamespaceMode('PID', host.PidMode);
+  parseNamespaceMode('IPC', host.IpcMode);
+  parseNamespaceMode('UTS', host.UTSMode);
+  normalizeCapabilities('CapAdd', host.CapAdd ?? [], context.host.capabilities);
+  normalizeCapabilities('CapDrop', host.CapDrop ?? []);
   if (host.UsernsMode && host.UsernsMode !== 'host')
     throw invalid(`invalid user namespace mode: ${host.UsernsMode}`);
   if (host.CgroupnsMode && !['private', 'host'].includes(host.CgroupnsMode)) {
@@ -169,9 +170,6 @@ function checkHostConfig(
   }
   if (host.Links?.length)
     throw notImplemented('links are not implemented: put the containers on one network instead');
-  if (host.VolumesFrom?.length) {
-    throw notImplemented('volumes-from is not implemented: name the volumes with --volume instead');
-  }
   warnings.push(...withoutEffect(config, host, context));
   return { host, warnings };
 }
@@ -199,13 +197,13 @@ function checkNetworkMode(context: ContainerContext, config: ContainerConfig, ho
   const mode = parseNetworkMode(host.NetworkMode);
   const publishes = Object.keys(host.PortBindings ?? {}).length > 0 || host.PublishAllPorts;
   if (mode.kind === 'container') {
-    const target = context.containers.get(mode.reference);
     if (config.Hostname) throw invalid('conflicting options: hostname and the network mode');
     if (host.Dns?.length) throw invalid('conflicting options: dns and the network mode');
     if (host.ExtraHosts?.length)
       throw invalid('conflicting options: custom host-to-IP mapping and the network mode');
     if (publishes) throw invalid('conflicting options: port publishing and the container type network mode');
-    host.NetworkMode = `container:${target.id}`;
+    const target = context.containers.find(mode.reference);
+    if (target !== undefined) host.NetworkMode = `container:${target.id}`;
   }
   // The network may be made between create and start; only its ports are checked here.
   parsePortBindings(config.ExposedPorts, host.PortBindings, host.PublishAllPorts);
@@ -241,7 +239,7 @@ function wantedNetworks(
   const mode = parseNetworkMode(host.NetworkMode);
   if (mode.kind === 'container') return {};
   const name = mode.kind === 'network' ? mode.name : mode.kind;
-  const network = context.networks.find(name);
+  const network = knownNetwork(context, name);
   const named = Object.entries(endpoints);
   const settings =
     endpoints[name] ?? endpoints[network.name] ?? endpoints[network.id] ?? endpoints['default'] ?? {};
@@ -251,12 +249,53 @@ function wantedNetworks(
   return { [network.name]: settings };
 }
 
+/** A network that is not there may yet be made; if not, the start fails, as Docker's does. */
+function knownNetwork(context: ContainerContext, name: string): { name: string; id: string } {
+  try {
+    return context.networks.find(name);
+  } catch (error) {
+    if (!isKind(error, 'notFound')) throw error;
+    return { name, id: name };
+  }
+}
+
 function defaultHostname(context: ContainerContext, id: string, host: HostConfig): string {
   const mode = parseNetworkMode(host.NetworkMode);
   if (mode.kind === 'host' || host.UTSMode === 'host') return hostname();
   if (mode.kind === 'container')
-    return context.containers.get(mode.reference).record.config.Hostname ?? shortId(id);
+    return context.containers.find(mode.reference)?.record.config.Hostname ?? shortId(id);
   return shortId(id);
+}
+
+/** `VolumesFrom`: what other containers have mounted, wherever the request mounts nothing of its own. */
+function withBorrowed(
+  context: ContainerContext,
+  mounts: readonly MountPoint[],
+  volumesFrom: readonly string[],
+): MountPoint[] {
+  const all = new Map<string, MountPoint>();
+  for (const from of volumesFrom) {
+    const { reference, readOnly } = parseVolumesFrom(from);
+    for (const mount of context.containers.get(reference).record.mounts) {
+      if (mount.type === 'tmpfs') continue;
+      all.set(mount.destination, { ...mount, readWrite: mount.readWrite && !readOnly, noCopy: true });
+    }
+  }
+  for (const mount of mounts) {
+    // A volume that the image only declares gives way to a borrowed one.
+    if (mount.anonymous && mount.name === undefined && all.has(mount.destination)) continue;
+    all.set(mount.destination, mount);
+  }
+  return [...all.values()];
+}
+
+/** What `--mount type=bind` names must be there; `-v` makes it. */
+function refuseMissingSources(mounts: readonly MountPoint[]): void {
+  for (const { type, source, createSource } of mounts) {
+    if (type === 'bind' && !createSource && !existsSync(source)) {
+      throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+    }
+  }
 }
 
 /** Makes the volumes that are not there yet, and fills empty ones from the image. */

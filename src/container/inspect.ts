@@ -2,6 +2,7 @@ import type { ContainerInspectResponse, MountPoint, PortMap, PortSummary } from 
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
 import { hasOwnEtcFiles } from './etc-files.ts';
+import { inspectedConfig, inspectedEndpoint, inspectedHostConfig } from './inspected-config.ts';
 import type { ContainerRecord } from './record.ts';
 
 /** The inspect answer, and fields that clients read and the newest description no longer lists. */
@@ -69,10 +70,13 @@ export function inspection(
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: { ...record.hostConfig, Runtime: record.runtime },
+    HostConfig: inspectedHostConfig(record.hostConfig, {
+      runtime: record.runtime,
+      cgroupVersion: context.host.cgroupVersion,
+    }),
     GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, record) },
     Mounts: mountViews(record),
-    Config: record.config,
+    Config: inspectedConfig(record.config),
     NetworkSettings: networkSettings(context, record),
   };
 }
@@ -114,7 +118,9 @@ function networkSettings(
     IPPrefixLen: main?.IPPrefixLen ?? 0,
     IPv6Gateway: main?.IPv6Gateway ?? '',
     MacAddress: main?.MacAddress ?? '',
-    Networks: record.networks,
+    Networks: Object.fromEntries(
+      Object.entries(record.networks).map(([name, settings]) => [name, inspectedEndpoint(settings)]),
+    ),
   };
 }
 

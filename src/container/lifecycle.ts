@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { conflict, isKind, messageOf, notModified } from '#/base/errors.ts';
+import { conflict, EngineError, invalid, isKind, messageOf, notModified } from '#/base/errors.ts';
 import { type Filters, hasFilter, matchesLabels } from '#/base/filters.ts';
 import { shortId } from '#/base/ids.ts';
 import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
@@ -95,7 +95,7 @@ export class Lifecycle {
 
   /** Any signal, SIGKILL without one. `conflict` when it does not run. */
   async kill(reference: string, signalName = 'SIGKILL'): Promise<void> {
-    const container = this.#context.containers.get(reference);
+    const container = this.#toKill(reference);
     const signal = parseSignal(signalName || 'SIGKILL');
     const { record, task } = container;
     if (!isRunning(record) || task === undefined) {
@@ -111,15 +111,26 @@ export class Lifecycle {
     publish(this.#context.events, container, 'kill', { signal: String(signal) });
   }
 
+  #toKill(reference: string): Container {
+    try {
+      return this.#context.containers.get(reference);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      throw new EngineError(error.kind, `cannot kill container: ${reference}: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
   async pause(reference: string): Promise<void> {
     const container = this.#context.containers.get(reference);
     using _ = await this.#context.locks.acquire(container.id);
     const { record, task } = container;
-    if (record.state.status === 'paused') throw conflict(`Container ${reference} is already paused`);
+    if (record.state.status === 'paused') throw conflict(`Container ${container.id} is already paused`);
     if (record.state.status === 'restarting') {
       throw conflict(`Container ${reference} is restarting, wait until the container is running`);
     }
-    if (!isRunning(record) || task === undefined) throw conflict(`Container ${reference} is not running`);
+    if (!isRunning(record) || task === undefined) throw conflict(`Container ${container.id} is not running`);
     await task.pause();
     record.state.status = 'paused';
     this.#context.containers.save(container);
@@ -131,7 +142,7 @@ export class Lifecycle {
     using _ = await this.#context.locks.acquire(container.id);
     const { record, task } = container;
     if (record.state.status !== 'paused' || task === undefined) {
-      throw conflict(`Container ${reference} is not paused`);
+      throw conflict(`Container ${container.id} is not paused`);
     }
     await task.resume();
     record.state.status = 'running';
@@ -141,6 +152,7 @@ export class Lifecycle {
 
   async rename(reference: string, newName: string): Promise<void> {
     const container = this.#context.containers.get(reference);
+    if (newName === '') throw invalid('Neither old nor new names may be empty');
     const name = parseContainerName(newName);
     const oldName = container.record.name;
     if (name === oldName) {
@@ -327,6 +339,7 @@ export class Lifecycle {
     // Removal is what follows anyway, and only once.
     container.record.hostConfig.AutoRemove = false;
     try {
+      publish(this.#context.events, container, 'kill', { signal: String(SIGKILL) });
       await this.#killNow(container);
     } catch (error) {
       throw conflict(

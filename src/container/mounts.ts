@@ -81,6 +81,15 @@ export function parseBind(bind: string, volumeDriver?: string): MountPoint {
   };
 }
 
+/** `CONTAINER[:ro|:rw|:z|:Z]` of `--volumes-from`. */
+export function parseVolumesFrom(from: string): { reference: string; readOnly: boolean } {
+  const [reference = '', mode = '', ...rest] = from.split(':');
+  if (reference === '' || rest.length > 0) throw invalid(`invalid volumes-from specification: '${from}'`);
+  if (mode !== '' && !['ro', 'rw', 'z', 'Z'].includes(mode))
+    throw invalid(`invalid mode for volumes-from: ${mode}`);
+  return { reference, readOnly: mode === 'ro' };
+}
+
 /** The structured form. Throws `invalid` in Docker's words. */
 export function parseMount(mount: Mount): MountPoint {
   const type = mount.Type;

@@ -12,7 +12,11 @@ export interface StartFailure {
 const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitCode: number }[] = [
   {
     pattern: /executable file `([^`]*)` not found in \$PATH/,
-    words: ([, file]) => `exec: "${file}": executable file not found in $PATH`,
+    // crun says so of a path as well, which is not looked for anywhere.
+    words: ([, file = '']) =>
+      file.includes('/')
+        ? `exec: "${file}": stat ${file}: no such file or directory`
+        : `exec: "${file}": executable file not found in $PATH`,
     exitCode: 127,
   },
   {

@@ -116,10 +116,12 @@ async function run(
   const task = await runtime.create({ id, bundle, spec, directory, io: taskIo(context, container) });
   undo.defer(() => task.remove());
   phases.mark('monitor');
-  for (const pending of container.pendingAttaches) {
-    task.attach(pending.want).then(pending.resolve, pending.reject);
-  }
+  // Before the process runs, so that they get its first byte.
+  const attaches = [...container.pendingAttaches].map((pending) =>
+    task.attach(pending.want).then(pending.resolve, pending.reject),
+  );
   container.pendingAttaches.clear();
+  await Promise.all(attaches);
   try {
     await task.start();
   } catch (error) {

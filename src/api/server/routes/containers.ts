@@ -117,7 +117,14 @@ export const containerRoutes: readonly Route[] = [
   }),
 
   route('POST', '/containers/prune', async (exchange, engine) => {
-    exchange.json(200, await engine.lifecycle.prune(exchange.filters(PRUNE_FILTERS)));
+    const { ContainersDeleted, SpaceReclaimed } = await engine.lifecycle.prune(
+      exchange.filters(PRUNE_FILTERS),
+    );
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, {
+      ContainersDeleted: ContainersDeleted?.length ? ContainersDeleted : null,
+      SpaceReclaimed,
+    });
   }),
 ];
 
