@@ -232,7 +232,7 @@ function consoleSize(config: ExecConfig): TerminalSize | undefined {
 
 function refuseNotRunning(container: Container): void {
   if (container.record.state.status === 'paused') {
-    throw conflict(`Container ${container.id} is paused, unpause the container before exec`);
+    throw conflict(`Container ${container.record.name} is paused, unpause the container before exec`);
   }
   if (!isRunning(container.record)) throw notRunning(container);
 }

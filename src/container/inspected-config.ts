@@ -27,6 +27,9 @@ export function inspectedHostConfig(
     ...HOST_CONFIG,
     ...given(host),
     Runtime: runtime,
+    // How clients say "none".
+    PidsLimit: host.PidsLimit || null,
+    MemorySwappiness: host.MemorySwappiness === -1 ? null : (host.MemorySwappiness ?? null),
     IpcMode: host.IpcMode || 'private',
     CgroupnsMode: host.CgroupnsMode || (cgroupVersion === 2 ? 'private' : 'host'),
     MaskedPaths: host.MaskedPaths ?? (open ? null : [...MASKED_PATHS]),

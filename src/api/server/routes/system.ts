@@ -1,4 +1,4 @@
-import { invalid } from '#/base/errors.ts';
+import { invalid, notFound } from '#/base/errors.ts';
 import { parseUnixTime } from '#/base/time.ts';
 import { adaptEvent } from '../compat/events.ts';
 import { jsonStreamMediaType } from '../compat/output-media-type.ts';
@@ -28,6 +28,12 @@ export const systemRoutes: readonly Route[] = [
 
   route('GET', '/system/df', async (exchange, engine) => {
     exchange.json(200, await systemDiskUsage(engine, exchange.query.all('type')));
+  }),
+
+  // There are none. The docker CLI's `inspect` asks here too and goes on when it hears so; 501 would end it.
+  route('GET', '/plugins', (exchange) => exchange.json(200, [])),
+  route('GET', '/plugins/{name}/json', (exchange) => {
+    throw notFound(`plugin "${exchange.parameter('name')}" not found`);
   }),
 
   route('GET', '/events', async (exchange, engine) => {
