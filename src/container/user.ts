@@ -1,6 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
 import { invalid } from '#/base/errors.ts';
-import { resolveInRoot } from '#/host/scoped-path.ts';
+import { readRootedFile } from '#/host/rooted-file.ts';
 
 /** Whom a process runs as, in numbers. */
 export interface ProcessUser {
@@ -113,10 +112,5 @@ function splitOnce(text: string, separator: string): [string, string | undefined
 }
 
 function readInRoot(rootfs: string, path: string): string {
-  const file = resolveInRoot(rootfs, path);
-  const stat = statSync(file, { throwIfNoEntry: false });
-  // A pipe or a device of the image's would hold the engine up.
-  if (stat === undefined || !stat.isFile()) return '';
-  if (stat.size > FILE_LIMIT) throw invalid(`"${path}" in the image is larger than ${FILE_LIMIT} bytes`);
-  return readFileSync(file, 'utf8');
+  return readRootedFile(rootfs, path, FILE_LIMIT)?.toString('utf8') ?? '';
 }

@@ -1,0 +1,47 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { errnoCode, invalid } from '#/base/errors.ts';
+import { checked, libcFunction } from './libc.ts';
+
+/** The same number on every architecture that came to Linux with it or before. */
+const SYS_OPENAT2 = 437;
+/** linux/openat2.h: links and `..` are resolved as if the directory were the root. */
+const RESOLVE_IN_ROOT = 0x10;
+const O_PATH = 0o10000000;
+
+const openat2 = libcFunction('syscall', 'long', ['long', 'long', 'str', 'void *', 'size_t']);
+
+/**
+ * The regular file at `path` when `root` is `/`, whoever changes the tree meanwhile: the kernel itself keeps the look-up inside.
+ * Undefined when there is none, or something else. `invalid` when it is over `limit` bytes.
+ */
+export function readRootedFile(root: string, path: string, limit: number): Buffer | undefined {
+  const directory = openSync(root, O_PATH | constants.O_DIRECTORY);
+  try {
+    const fd = openRooted(directory, path);
+    if (fd === undefined) return undefined;
+    try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) return undefined;
+      if (stat.size > limit) throw invalid(`"${path}" is larger than ${limit} bytes`);
+      return readFileSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function openRooted(directory: number, path: string): number | undefined {
+  const how = Buffer.alloc(24);
+  // Neither a fifo nor a terminal of the tree's may hold us up or become ours.
+  how.writeBigUInt64LE(BigInt(constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT), 16);
+  try {
+    return checked(openat2(SYS_OPENAT2, directory, path, how, how.length), 'openat2', path);
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENXIO') return undefined;
+    throw error;
+  }
+}
