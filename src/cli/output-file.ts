@@ -9,8 +9,7 @@ export function checkOutputFile(file: string): void {
   if (!existsSync(directory))
     throw new Error(`invalid output path: stat ${directory}: no such file or directory`);
   const existing = statSync(file, { throwIfNoEntry: false });
-  if (existing?.isDirectory())
-    throw new Error(`invalid output path: ${JSON.stringify(file)} must be a regular file`);
+  if (existing?.isDirectory()) throw new Error(`cannot write to a directory`);
 }
 
 /** Writes a stream into a file that shows up only when it is whole. */

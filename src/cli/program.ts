@@ -40,6 +40,7 @@ async function dispatch(
   // The commonest command lines have no global flags: those are read only when there are any.
   const plain = argv[0] !== undefined && !argv[0].startsWith('-');
   const global = plain ? undefined : await globalFlags(argv);
+  if (global) applyGlobal(global);
   const words = global?.args ?? argv;
   if (global?.bool('version')) {
     terminal.out(`Hull version ${options.version}\n`);
@@ -82,6 +83,14 @@ async function globalFlags(argv: readonly string[]): Promise<FlagSet> {
   return flags;
 }
 
+function applyGlobal(flags: FlagSet): void {
+  const context = flags.string('context', 'default');
+  if (context !== 'default')
+    throw new Error(`context ${JSON.stringify(context)}: not found: hull has no contexts`);
+  // Where a registry's credentials are looked for.
+  if (flags.changed('config')) process.env['DOCKER_CONFIG'] = flags.string('config');
+}
+
 interface FoundCommand {
   path: string;
   entry: CommandEntry;
@@ -104,13 +113,15 @@ function findCommand(words: readonly string[]): FoundCommand | undefined {
 async function unknownCommand(words: readonly string[], terminal: Terminal): Promise<never> {
   const [group = '', verb] = words[0] === 'help' ? words.slice(1) : words;
   if (group in GROUPS) {
-    if (verb === undefined || verb === '--help' || verb === '-h') {
+    const help = verb === '--help' || verb === '-h';
+    if (help || verb === undefined) {
       const { groupHelp } = await import('./help.ts');
-      terminal.out(groupHelp(group));
+      if (help) terminal.out(groupHelp(group));
+      else terminal.err(groupHelp(group));
       throw new StatusError('', 0);
     }
     throw new StatusError(
-      `hull: unknown command: hull ${group} ${verb}\n\nUsage:  hull ${group}\n\nRun 'hull ${group} --help' for more information`,
+      `hull: unknown command: hull ${group} ${verb}\n\nUsage:  hull ${group}${group === 'volume' ? ' COMMAND' : ''}\n\nRun 'hull ${group} --help' for more information`,
       1,
     );
   }

@@ -89,6 +89,7 @@ export class ApiClient {
   /** Sends a request and answers once its response head is here. Statuses of 400 and more throw an `ApiError`. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
     if (options.upload) await this.negotiate();
+    const version = this.#version;
     const connection = await this.#take();
     this.#send(connection, method, path, options);
     if (options.upload) void this.#upload(connection, options.upload);
@@ -96,7 +97,7 @@ export class ApiClient {
     const body = this.#release(connection, connection.body(head, method));
     if (head.status < 400) return { status: head.status, headers: head.headers, body };
     const error = await readError(head, body);
-    if (this.#tooNew(error)) return this.request(method, path, options);
+    if (this.#tooNew(error, version)) return this.request(method, path, options);
     throw error;
   }
 
@@ -113,13 +114,14 @@ export class ApiClient {
 
   /** A request that takes the connection over (attach, exec): 101 of those who upgrade, 200 of those who do not. */
   async hijack(method: string, path: string, options: RequestOptions = {}): Promise<HijackedStream> {
+    const version = this.#version;
     const connection = await this.#take();
     const headers = { ...options.headers, Connection: 'Upgrade', Upgrade: 'tcp' };
     this.#send(connection, method, path, { ...options, headers });
     const head = await connection.readHead();
     if (head.status >= 400) {
       const error = await readError(head, this.#release(connection, connection.body(head, method)));
-      if (this.#tooNew(error)) return this.hijack(method, path, options);
+      if (this.#tooNew(error, version)) return this.hijack(method, path, options);
       throw error;
     }
     const contentType = head.headers.get('content-type') ?? '';
@@ -201,14 +203,17 @@ export class ApiClient {
   }
 
   /** An older daemon names the newest version it knows; from then on that is ours too. */
-  #tooNew(error: ApiError): boolean {
+  #tooNew(error: ApiError, sentAs: string): boolean {
     const match = /client version \S+ is too new. Maximum supported API version is ([\d.]+)/.exec(
       error.detail,
     );
-    if (!match || this.#negotiated) return false;
-    this.#negotiated = true;
-    this.#lower(match[1]);
-    return true;
+    if (!match) return false;
+    if (!this.#negotiated) {
+      this.#negotiated = true;
+      this.#lower(match[1]);
+    }
+    // Another request in flight may have learnt it first.
+    return sentAs !== this.#version;
   }
 
   #lower(theirs: string | undefined): void {

@@ -39,7 +39,10 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
     return { name, connect: () => dial(() => connect(socketPath), name, 'connect') };
   }
   const match = /^(?:(tcp|http|https):\/\/)?(\[[^\]]+\]|[^/:[\]]*)(?::(\d+))?\/?$/.exec(value);
-  if (!match) throw new Error(`unable to parse docker host \`${host}\``);
+  if (!match)
+    throw new Error(
+      `unable to parse the daemon's host "${host}": unix://PATH or tcp://HOST[:PORT] is wanted`,
+    );
   const secure = tls !== undefined || match[1] === 'https';
   const hostname = (match[2] || 'localhost').replace(/^\[|\]$/g, '');
   const port = Number(match[3] ?? (secure ? 2376 : 2375));

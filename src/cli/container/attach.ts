@@ -21,10 +21,10 @@ export const command: Command = {
   async run({ flags, args, client, terminal }) {
     const [name = ''] = args;
     const { Id, Config, State } = await client.json<Inspected>('GET', `/containers/${name}/json`);
-    if (!State.Running) throw new Error('cannot attach to a stopped container, start it first');
-    if (State.Paused) throw new Error('cannot attach to a paused container, unpause it first');
+    if (!State.Running) throw new Error('You cannot attach to a stopped container, start it first');
+    if (State.Paused) throw new Error('You cannot attach to a paused container, unpause it first');
     if (State.Restarting)
-      throw new Error('cannot attach to a restarting container, wait until it is running');
+      throw new Error('You cannot attach to a restarting container, wait until it is running');
     const stdin = !flags.bool('no-stdin') && Config.OpenStdin;
     if (stdin && Config.Tty && !terminal.isTerminal(0))
       throw new StatusError('the input device is not a TTY', 1);

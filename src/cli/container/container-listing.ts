@@ -25,6 +25,17 @@ export const containerListing: Listing<ContainerRow> = {
   type: '*formatter.ContainerContext',
   quiet: 'ID',
   table: ['ID', 'Image', 'Command', 'RunningFor', 'Status', 'Ports', 'Names'],
+  raw: {
+    container_id: 'ID',
+    image: 'Image',
+    command: 'Command',
+    created_at: 'CreatedAt',
+    state: 'State',
+    status: 'Status',
+    names: 'Names',
+    labels: 'Labels',
+    ports: 'Ports',
+  },
   fields: {
     ID: { header: 'CONTAINER ID', value: (row, full) => (full ? row.Id : truncateId(row.Id)) },
     Names: { header: 'NAMES', value: names },

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { FlagSet } from '../flags/flag-set.ts';
 import { keyValueMap, readKeyValueFile, replaceVariables } from '../flags/key-values.ts';
 import {
+  checkDevice,
   type DeviceRequest,
   isCdiName,
   parseDevice,
@@ -115,7 +116,7 @@ function hostConfig(
     PublishAllPorts: flags.bool('publish-all'),
     ReadonlyRootfs: flags.bool('read-only'),
     ...parseSecurityOptions(flags.list('security-opt')),
-    ...(flags.changed('storage-opt') && { StorageOpt: keyValueMap(flags.list('storage-opt')) }),
+    ...(flags.changed('storage-opt') && { StorageOpt: storageOptions(flags.list('storage-opt')) }),
     ...(Object.keys(tmpfs).length > 0 && { Tmpfs: tmpfs }),
     UTSMode: flags.string('uts'),
     UsernsMode: flags.string('userns'),
@@ -139,7 +140,7 @@ function hostConfig(
     CpuRealtimeRuntime: flags.number('cpu-rt-runtime'),
     CpusetCpus: flags.string('cpuset-cpus'),
     CpusetMems: flags.string('cpuset-mems'),
-    Devices: devices.filter((device) => !isCdiName(device)).map(parseDevice),
+    Devices: devices.filter((device) => !isCdiName(device)).map((device) => parseDevice(checkDevice(device))),
     DeviceCgroupRules: list('device-cgroup-rule'),
     DeviceRequests: deviceRequests(flags.list('gpus'), devices.filter(isCdiName)),
     MemoryReservation: flags.number('memory-reservation'),
@@ -162,6 +163,11 @@ function hostConfig(
 
 /** What single flags cannot refuse. */
 function checkTogether(flags: FlagSet): void {
+  if (flags.bool('use-api-socket')) {
+    throw new Error(
+      '--use-api-socket: hull hands its socket to no container; mount it with -v if you mean it',
+    );
+  }
   const swappiness = flags.number('memory-swappiness', -1);
   if (swappiness !== -1 && (swappiness < 0 || swappiness > 100)) {
     throw new Error(`invalid value: ${swappiness}. Valid memory swappiness range is 0-100`);
@@ -198,6 +204,11 @@ function loggingOptions(flags: FlagSet): Record<string, string> {
     throw new Error(`invalid logging opts for driver ${driver}`);
   }
   return options;
+}
+
+function storageOptions(values: readonly string[]): Record<string, string> {
+  if (values.some((value) => !value.includes('='))) throw new Error('invalid storage option');
+  return keyValueMap(values);
 }
 
 /** Binds as the API takes them, and the anonymous volumes, which have no source. */

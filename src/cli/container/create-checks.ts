@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { splitPair } from '../flags/comma-separated.ts';
 import type { ValueCheck } from '../flags/flag-set.ts';
 import { inheritVariable } from '../flags/key-values.ts';
-import { checkDevice, parseGpus, parseThrottleDevice, parseWeightDevice } from './device-option.ts';
+import { parseGpus, parseThrottleDevice, parseWeightDevice } from './device-option.ts';
 import { parseMount } from './mount-option.ts';
 import { parseNetworkOption } from './network-option.ts';
 import { checkSysctl, parseUlimit } from './resource-options.ts';
@@ -66,7 +66,6 @@ export const CREATE_CHECKS: Readonly<Record<string, ValueCheck>> = {
   'add-host': checkExtraHost,
   attach: checkAttach,
   'blkio-weight-device': parses(parseWeightDevice),
-  device: checkDevice,
   'device-cgroup-rule': checkDeviceRule,
   'device-read-bps': parses((value) => parseThrottleDevice(value, 'bps')),
   'device-read-iops': parses((value) => parseThrottleDevice(value, 'iops')),

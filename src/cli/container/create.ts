@@ -1,9 +1,8 @@
-import { type Command, StatusError } from '../command.ts';
-import { createBody } from './create-body.ts';
+import type { Command } from '../command.ts';
 import { CREATE_CHECKS } from './create-checks.ts';
 import { createContainer } from './create-container.ts';
 import { CREATE_FLAGS, HIDDEN_CREATE_FLAGS } from './create-flags.ts';
-import { withHelp } from './run.ts';
+import { parsedBody } from './run.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] IMAGE [COMMAND] [ARG...]',
@@ -15,12 +14,7 @@ export const command: Command = {
   arguments: { min: 1 },
   interspersed: false,
   async run(context) {
-    try {
-      const body = createBody(context.flags, context.args, { env: context.env, cwd: process.cwd() });
-      const id = await createContainer(context, body);
-      context.terminal.out(`${id}\n`);
-    } catch (error) {
-      throw new StatusError(withHelp(error, 'create'), 125, { cause: error });
-    }
+    const body = parsedBody(context, 'create');
+    context.terminal.out(`${await createContainer(context, body)}\n`);
   },
 };

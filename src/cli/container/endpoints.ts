@@ -1,6 +1,8 @@
 import type { FlagSet } from '../flags/flag-set.ts';
 import { isUserDefined, type NetworkOption, parseNetworkOption } from './network-option.ts';
 
+const MAC_ADDRESS = /^[\da-f]{2}(?:([:-])[\da-f]{2})(?:\1[\da-f]{2}){4}$/i;
+
 /** Every `--network` in order; the flags beside it (`--ip`, `--network-alias`, …) configure the first. */
 export function networkOptions(flags: FlagSet): NetworkOption[] {
   const networks = [...flags.list('network'), ...flags.list('net')].map(parseNetworkOption);
@@ -70,6 +72,10 @@ function endpoint(network: NetworkOption, flags: FlagSet | undefined): object {
     ...(flags?.list('net-alias') ?? []),
   ];
   const local = [...network.linkLocalAddresses, ...(flags?.list('link-local-ip') ?? [])];
+  const macAddress = (network.macAddress ?? flags?.string('mac-address')) || '';
+  if (macAddress !== '' && !MAC_ADDRESS.test(macAddress)) {
+    throw new Error(`${macAddress} is not a valid mac address`);
+  }
   const ipv4 = network.ipv4 ?? flags?.string('ip');
   const ipv6 = network.ipv6 ?? flags?.string('ip6');
   const ipam = {
@@ -81,7 +87,7 @@ function endpoint(network: NetworkOption, flags: FlagSet | undefined): object {
     IPAMConfig: Object.keys(ipam).length > 0 ? ipam : null,
     Links: links.length > 0 ? links : null,
     Aliases: aliases.length > 0 ? aliases : null,
-    MacAddress: (network.macAddress ?? flags?.string('mac-address')) || '',
+    MacAddress: macAddress,
     DriverOpts: network.driverOptions ?? null,
     GwPriority: network.priority ?? 0,
     NetworkID: '',

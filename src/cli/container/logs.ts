@@ -1,6 +1,6 @@
 import { demultiplex } from '#/api/client/multiplexed-stream.ts';
 import type { Command } from '../command.ts';
-import { parseTimeFlag } from '../format/time-flag.ts';
+import { timeFlag } from '../format/time-flag.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] CONTAINER',
@@ -15,12 +15,12 @@ export const command: Command = {
   arguments: { min: 1, max: 1 },
   async run({ flags, args, client, terminal }) {
     const [name = ''] = args;
-    const since = flags.changed('since') ? parseTimeFlag(flags.string('since')) : undefined;
-    const until = flags.changed('until') ? parseTimeFlag(flags.string('until')) : undefined;
     const inspected = await client.json<{ Id: string; Config: { Tty: boolean } }>(
       'GET',
       `/containers/${name}/json`,
     );
+    const since = timeFlag(flags, 'since');
+    const until = timeFlag(flags, 'until');
     const { body } = await client.request('GET', `/containers/${inspected.Id}/logs`, {
       query: {
         details: flags.bool('details') || undefined,

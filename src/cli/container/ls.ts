@@ -21,7 +21,7 @@ ${LIST_FORMAT}
   async run({ flags, client, terminal }) {
     const format = flags.string('format');
     // Sizes cost the daemon a walk over files: only for who shows them.
-    const size = flags.bool('size') || /\.Size\b/.test(format);
+    const size = flags.bool('size') || /\.Size\b|json \.\s*\}/.test(format);
     const last = flags.number('last', -1);
     const limit = flags.bool('latest') && last === -1 ? 1 : last;
     const rows = await client.json<ContainerRow[]>('GET', '/containers/json', {
@@ -32,11 +32,14 @@ ${LIST_FORMAT}
         filters: encodeFilters(flags.list('filter')),
       },
     });
+    if (format !== '' && flags.bool('quiet')) {
+      terminal.err('WARNING: Ignoring custom format, because both --format and --quiet are set.\n');
+    }
     const listing = flags.bool('size')
       ? { ...containerListing, table: [...containerListing.table, 'Size'] }
       : containerListing;
     await printListing(terminal, listing, rows, {
-      format,
+      format: flags.bool('quiet') ? '' : format,
       quiet: flags.bool('quiet'),
       full: flags.bool('no-trunc'),
     });

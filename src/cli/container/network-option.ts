@@ -18,7 +18,7 @@ export function parseNetworkOption(value: string): NetworkOption {
   if (!value.includes('=')) return network;
   network.name = '';
   for (const field of splitFields(value)) {
-    const [name, text] = splitPair(field.toLowerCase().startsWith('driver-opt') ? field : field);
+    const [name, text] = splitPair(field);
     const key = name.trim().toLowerCase();
     if (text === undefined || text === '')
       throw new Error(`invalid value for '${key}': '${field}' must be a key=value pair`);
@@ -51,9 +51,7 @@ export function parseNetworkOption(value: string): NetworkOption {
         break;
       case 'gw-priority':
         if (!/^[+-]?\d+$/.test(given)) {
-          throw new Error(
-            `invalid gw-priority (${given}): strconv.Atoi: parsing ${JSON.stringify(given)}: invalid syntax`,
-          );
+          throw new Error(`invalid gw-priority (${given}): invalid syntax`);
         }
         network.priority = Number(given);
         break;

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { naturalOrder } from '../format/natural-order.ts';
 
 interface Inspected {
   NetworkSettings: { Ports?: Record<string, { HostIp: string; HostPort: string }[] | null> | null };
@@ -27,8 +28,3 @@ export const command: Command = {
     terminal.out(`${found.sort(naturalOrder).join('\n')}\n`);
   },
 };
-
-/** Numbers inside texts compare as numbers. */
-function naturalOrder(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true });
-}

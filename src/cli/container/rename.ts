@@ -1,3 +1,4 @@
+import { messageOf } from '#/base/errors.ts';
 import type { Command } from '../command.ts';
 
 export const command: Command = {
@@ -6,6 +7,12 @@ export const command: Command = {
   async run({ args, client }) {
     const [from = '', to = ''] = args.map((name) => name.trim());
     if (from === '' || to === '') throw new Error('Error: Neither old nor new names may be empty');
-    await client.text('POST', `/containers/${from}/rename`, { query: { name: to } });
+    try {
+      await client.text('POST', `/containers/${from}/rename`, { query: { name: to } });
+    } catch (error) {
+      throw new Error(`${messageOf(error)}\nError: failed to rename container named ${from}`, {
+        cause: error,
+      });
+    }
   },
 };

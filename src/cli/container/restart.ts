@@ -14,6 +14,7 @@ export const command: Command = {
     if (flags.changed('timeout') && flags.changed('time')) {
       throw new Error('conflicting options: cannot specify both --timeout and --time');
     }
+    if (flags.changed('time')) terminal.out('Flag --time has been deprecated, use --timeout instead\n');
     const query = {
       signal: flags.string('signal') || undefined,
       t: flags.changed(given) ? flags.number(given) : undefined,

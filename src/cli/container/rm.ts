@@ -26,7 +26,7 @@ export const command: Command = {
         // With --force, what is not there is as removed as was wished; it is told all the same.
         if (!(force && error instanceof ApiError && error.status === 404)) throw error;
         terminal.err(`${error.message}\n`);
-        return '';
+        return undefined;
       }
       return argument;
     });

@@ -1,4 +1,4 @@
-import { ApiError, type HijackedStream } from '#/api/client/api-client.ts';
+import type { HijackedStream } from '#/api/client/api-client.ts';
 import { messageOf } from '#/base/errors.ts';
 import { type Command, type CommandContext, StatusError } from '../command.ts';
 import { followSize } from '../stream/resize.ts';
@@ -22,43 +22,47 @@ export const command: Command = {
   checks: CREATE_CHECKS,
   arguments: { min: 1 },
   interspersed: false,
-  async run(context) {
-    try {
-      return await run(context);
-    } catch (error) {
-      if (error instanceof StatusError) throw error;
-      throw new StatusError(withHelp(error, 'run'), exitCodeOf(error), { cause: error });
-    }
-  },
+  run,
 };
 
-/** The error as `run` and `create` show it: with the program's name before and a hint behind. */
-export function withHelp(error: unknown, verb: string): string {
+/** The request's body; what is wrong with the command line is told with a hint, and code 125. */
+export function parsedBody(context: CommandContext, verb: string): CreateBody {
+  try {
+    return createBody(context.flags, context.args, { env: context.env, cwd: process.cwd() });
+  } catch (error) {
+    throw new StatusError(withHelp(error, verb), 125, { cause: error });
+  }
+}
+
+function withHelp(error: unknown, verb: string): string {
   return `hull: ${messageOf(error)}\n\nRun 'hull ${verb} --help' for more information`;
 }
 
-/** 127: the command is not in the image; 126: it cannot be executed; 125: the daemon or this client failed. */
-export function exitCodeOf(error: unknown): number {
+/**
+ * A failed creation or start. 127: the command is not in the image; 126: it cannot be executed; 125: the daemon or this
+ * client failed.
+ */
+function startFailure(error: unknown): StatusError {
   const message = messageOf(error);
-  if (/executable file not found|no such file or directory|system cannot find the file/.test(message))
-    return 127;
-  return /permission denied|is a directory/.test(message) && error instanceof ApiError ? 126 : 125;
+  let code = 125;
+  if (/executable file not found|no such file or directory|system cannot find the file/.test(message)) {
+    code = 127;
+  } else if (/permission denied|is a directory/.test(message)) code = 126;
+  return new StatusError(withHelp(error, 'run'), code, { cause: error });
 }
 
 async function run(context: CommandContext): Promise<number> {
-  const { flags, client, terminal, env } = context;
+  const { flags, client, terminal } = context;
   const detach = flags.bool('detach');
-  const body = createBody(flags, context.args, { env, cwd: process.cwd() });
+  const body = parsedBody(context, 'run');
   if (detach) checkDetached(context);
   else checkAttached(context, body);
-  // Attach, wait and start follow the creation at once: their connections can be there by then.
-  client.warm(detach ? 1 : 3);
-  const id = await createContainer(context, body);
-  if (detach) {
-    await client.text('POST', `/containers/${id}/start`);
-    terminal.out(`${id}\n`);
-    return 0;
-  }
+  // Attach and wait follow the creation at once: their connections are opened while the daemon works on it.
+  if (!detach) setImmediate(() => client.warm(2));
+  const id = await createContainer(context, body).catch((error: unknown) => {
+    throw startFailure(error);
+  });
+  if (detach) return startDetached(context, id);
   const autoRemove = flags.bool('rm');
   const attached = body.AttachStdin || body.AttachStdout || body.AttachStderr;
   const stopProxy = flags.bool('sig-proxy', true)
@@ -88,7 +92,7 @@ async function run(context: CommandContext): Promise<number> {
     await session?.catch(() => undefined);
     // The daemon removes it on the way out of the failed start; only then may its name be used again.
     if (autoRemove) await exit.catch(() => undefined);
-    throw error;
+    throw startFailure(error);
   }
   const stopResize =
     body.Tty && attached && terminal.isTerminal(1)
@@ -104,6 +108,18 @@ async function run(context: CommandContext): Promise<number> {
     return 0;
   }
   return exit;
+}
+
+async function startDetached({ client, terminal }: CommandContext, id: string): Promise<number> {
+  try {
+    await client.text('POST', `/containers/${id}/start`);
+    return 0;
+  } catch (error) {
+    throw startFailure(error);
+  } finally {
+    // The container is there even when it would not start.
+    terminal.out(`${id}\n`);
+  }
 }
 
 function attach(context: CommandContext, id: string, body: CreateBody): Promise<HijackedStream> {
@@ -126,6 +142,6 @@ function checkAttached({ terminal }: CommandContext, body: CreateBody): void {
 
 function checkDetached({ flags }: CommandContext): void {
   if (flags.changed('attach')) {
-    throw new Error('conflicting options: cannot specify both --attach and --detach');
+    throw new StatusError('conflicting options: cannot specify both --attach and --detach', 1);
   }
 }

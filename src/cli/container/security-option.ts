@@ -25,7 +25,7 @@ export function parseSecurityOptions(values: readonly string[]): SecurityOptions
     }
     const [, key = value, text] = /^([^=:]+)[=:](.*)$/s.exec(value) ?? [];
     if (text === undefined && value !== 'no-new-privileges')
-      throw new Error(`invalid --security-opt: ${JSON.stringify(value)}`);
+      throw new Error(`Invalid --security-opt: ${JSON.stringify(value)}`);
     if (key === 'seccomp' && text !== undefined && text !== 'unconfined' && text !== 'builtin') {
       result.SecurityOpt?.push(`seccomp=${readProfile(text)}`);
     } else result.SecurityOpt?.push(value);

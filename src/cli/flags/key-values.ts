@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { errnoCode } from '#/base/errors.ts';
+import { errnoCode, messageOf } from '#/base/errors.ts';
 import { splitPair } from './comma-separated.ts';
 
 type Environment = Record<string, string | undefined>;
@@ -31,21 +31,27 @@ export function readKeyValueFile(file: string, env?: Environment): string[] {
     if (errnoCode(error) === 'ENOENT') {
       throw new Error(`open ${file}: no such file or directory`, { cause: error });
     }
-    throw error;
+    const reason = errnoCode(error) === 'EISDIR' ? `read ${file}: is a directory` : messageOf(error);
+    throw new Error(`invalid env file (${file}): ${reason}`, { cause: error });
   }
+  try {
+    return parseLines(text, env);
+  } catch (error) {
+    throw new Error(`invalid env file (${file}): ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function parseLines(text: string, env: Environment = {}): string[] {
   const values: string[] = [];
-  for (const [index, raw] of text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .entries()) {
+  for (const raw of text.replace(/^\uFEFF/, '').split('\n')) {
     const line = raw.replace(/\r$/, '').trimStart();
     if (line === '' || line.startsWith('#')) continue;
     const [name, value] = splitPair(line);
     if (name === '') throw new Error(`no variable name on line '${line}'`);
     if (/\s/.test(name)) throw new Error(`variable '${name}' contains whitespaces`);
+    const inherited = env[name];
     if (value !== undefined) values.push(`${name}=${value}`);
-    else if (env?.[name] !== undefined) values.push(`${name}=${env[name]}`);
-    if (text.includes('\0')) throw new Error(`env file ${file} contains invalid bytes at line ${index + 1}`);
+    else if (inherited !== undefined) values.push(`${name}=${inherited}`);
   }
   return values;
 }

@@ -12,10 +12,17 @@ const SIZE_UNITS = 'bkmgtp';
 
 /** A memory size in binary units (`512m`, `1.5g`, `1024`, `64MiB`): bytes. */
 export function parseMemorySize(value: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kKmMgGtTpP])?(?:[iI])?([bB])?$/.exec(value);
-  if (!match || value === '') throw new Error(`invalid size: '${value}'`);
-  const power = match[2] === undefined ? 0 : SIZE_UNITS.indexOf(match[2].toLowerCase());
-  return Math.trunc(Number(match[1]) * 1024 ** power);
+  const end = /[\d. ](?=[^\d. ]*$)/.exec(value)?.index ?? -1;
+  const number = value.slice(0, end + 1).replace(/ $/, '');
+  const suffix = value.slice(end + 1);
+  if (end === -1 || number.startsWith('-')) throw new Error(`invalid size: '${value}'`);
+  if (!/^\+?(?:\d+\.?\d*|\.\d+)$/.test(number)) {
+    throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(number)}: invalid syntax`);
+  }
+  if (!/^(?:b|[kmgtp](?:b|ib)?)?$/i.test(suffix)) throw new Error(`invalid suffix: '${suffix}'`);
+  return Math.trunc(
+    Number(number) * 1024 ** Math.max(0, SIZE_UNITS.indexOf(suffix.slice(0, 1).toLowerCase())),
+  );
 }
 
 const DURATION_UNITS: Record<string, number> = {

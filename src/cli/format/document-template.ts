@@ -2,6 +2,8 @@ import { messageOf } from '#/base/errors.ts';
 import { StatusError } from '../command.ts';
 import { compileTemplate, type Template } from '../template/evaluate.ts';
 import { BigNumber, type Value } from '../template/values.ts';
+import { ROOT_SHAPES } from './document-shapes.ts';
+import { shapedValue } from './shaped-value.ts';
 import type { InspectedDocument } from './inspect.ts';
 
 /** Docker's exit code for a template that cannot be parsed. */
@@ -16,9 +18,9 @@ export function compileDocumentTemplate(format: string): (document: InspectedDoc
   } catch (error) {
     throw new StatusError(`template parsing error: ${messageOf(error)}`, PARSE_FAILED, { cause: error });
   }
-  return ({ text }) => {
+  return ({ text, kind }) => {
     try {
-      return template(parseDocument(text));
+      return template(shapedValue(parseDocument(text), ROOT_SHAPES[kind]));
     } catch (error) {
       throw new Error(`template parsing error: ${messageOf(error)}`, { cause: error });
     }

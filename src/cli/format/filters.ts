@@ -11,6 +11,6 @@ export function encodeFilters(values: readonly string[]): string | undefined {
 
 /** Refuses a filter without its `=`. */
 export function checkFilter(value: string): string {
-  if (value !== '' && !value.includes('=')) throw new Error('invalid argument (expected name=value)');
+  if (value !== '' && !value.includes('=')) throw new Error('bad format of filter (expected name=value)');
   return value;
 }

@@ -18,6 +18,8 @@ export interface Listing<Row> {
   table: readonly string[];
   /** The field that `-q` shows. */
   quiet: string;
+  /** `--format raw`: the fields in lines of their own, by the names they have there. */
+  raw?: Readonly<Record<string, string>>;
 }
 
 export interface ListingOptions {
@@ -40,6 +42,14 @@ export async function printListing<Row>(
     const lines = rows.map((row) => names.map((name) => cell(listing, name, row, full)).join('\t'));
     if (!quiet) lines.unshift(names.map((name) => listing.fields[name]?.header ?? '').join('\t'));
     terminal.out(alignColumns(lines.map((line) => `${line}\n`).join('')));
+    return;
+  }
+  if (format === 'raw' && listing.raw) {
+    const lines = Object.entries(listing.raw).map(([name, field]) => [`${name}:`, field] as const);
+    for (const row of rows) {
+      const text = lines.map(([name, field]) => `${name} ${cell(listing, field, row, full)}`.trimEnd());
+      terminal.out(quiet ? `${text[0]}\n` : `${text.join('\n')}\n\n`);
+    }
     return;
   }
   const { formatRows } = await import('./format-rows.ts');

@@ -1,4 +1,6 @@
+import { messageOf } from '#/base/errors.ts';
 import { parseTimestamp } from '#/base/time.ts';
+import type { FlagSet } from '../flags/flag-set.ts';
 import { parseDuration } from '../flags/scalar.ts';
 
 /** `2013-01-02`, `2013-01-02T15:04`, … with or without a zone; the local zone where none is written. */
@@ -29,4 +31,14 @@ export function parseTimeFlag(value: string, now = Date.now()): string {
 
 function formatSeconds(nanos: bigint): string {
   return `${nanos / 1_000_000_000n}.${String(nanos % 1_000_000_000n).padStart(9, '0')}`;
+}
+
+/** The flag's moment as the API takes it; undefined when it was not given. */
+export function timeFlag(flags: FlagSet, name: string): string | undefined {
+  if (!flags.changed(name)) return undefined;
+  try {
+    return parseTimeFlag(flags.string(name));
+  } catch (error) {
+    throw new Error(`invalid value for ${JSON.stringify(name)}: ${messageOf(error)}`, { cause: error });
+  }
 }

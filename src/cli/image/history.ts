@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { LIST_FORMAT } from '../format/format-flag.ts';
 import { ellipsis, type Listing, printListing, truncateId } from '../format/listing.ts';
+import { platformQuery } from './platform-query.ts';
 import { decimalSize, humanDuration, rfc3339 } from '../format/units.ts';
 
 interface HistoryRow {
@@ -48,7 +49,9 @@ ${LIST_FORMAT}
   arguments: { min: 1, max: 1 },
   async run({ flags, args, client, terminal }) {
     const [name = ''] = args;
-    const rows = await client.json<HistoryRow[]>('GET', `/images/${name}/history`);
+    const rows = await client.json<HistoryRow[]>('GET', `/images/${name}/history`, {
+      query: { platform: platformQuery(flags.string('platform')) },
+    });
     await printListing(terminal, historyListing(flags.bool('human', true)), rows, {
       format: flags.string('format'),
       quiet: flags.bool('quiet'),

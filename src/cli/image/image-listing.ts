@@ -25,6 +25,13 @@ export const imageListing: Listing<ImageRow> = {
   type: '*formatter.imageContext',
   quiet: 'ID',
   table: ['Repository', 'Tag', 'ID', 'CreatedSince', 'Size'],
+  raw: {
+    repository: 'Repository',
+    tag: 'Tag',
+    image_id: 'ID',
+    created_at: 'CreatedAt',
+    virtual_size: 'Size',
+  },
   fields: {
     ID: { header: 'IMAGE ID', value: (row, full) => (full ? row.Id : truncateId(row.Id)) },
     Repository: { header: 'REPOSITORY', value: (row) => row.Repository },

@@ -1,6 +1,7 @@
 import { ApiError } from '#/api/client/api-client.ts';
 import { messageOf } from '#/base/errors.ts';
 import { type Command, StatusError } from '../command.ts';
+import { platformQuery } from './platform-query.ts';
 import { type DeletedImage, deletedImages } from './deleted-images.ts';
 
 export const command: Command = {
@@ -14,6 +15,7 @@ export const command: Command = {
   async run({ flags, args, client, terminal }) {
     const query = {
       force: flags.bool('force') || undefined,
+      platforms: flags.list('platform').map((platform) => platformQuery(platform) ?? ''),
       noprune: flags.bool('no-prune') || undefined,
     };
     const failures: string[] = [];

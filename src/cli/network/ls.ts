@@ -2,6 +2,7 @@ import type { Command } from '../command.ts';
 import { checkFilter, encodeFilters } from '../format/filters.ts';
 import { LIST_FORMAT } from '../format/format-flag.ts';
 import { joinLabels, type Listing, printListing, truncateId } from '../format/listing.ts';
+import { naturalOrder } from '../format/natural-order.ts';
 import { goTime } from '../format/units.ts';
 
 interface NetworkRow {
@@ -20,6 +21,7 @@ const networkListing: Listing<NetworkRow> = {
   type: '*network.networkContext',
   quiet: 'ID',
   table: ['ID', 'Name', 'Driver', 'Scope'],
+  raw: { network_id: 'ID', name: 'Name', driver: 'Driver', scope: 'Scope' },
   fields: {
     ID: { header: 'NETWORK ID', value: (row, full) => (full ? row.Id : truncateId(row.Id)) },
     Name: { header: 'NAME', value: (row) => row.Name },
@@ -48,7 +50,7 @@ ${LIST_FORMAT}
     const networks = await client.json<NetworkRow[] | null>('GET', '/networks', {
       query: { filters: encodeFilters(flags.list('filter')) },
     });
-    const rows = (networks ?? []).toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+    const rows = (networks ?? []).toSorted((a, b) => naturalOrder(a.Name, b.Name));
     await printListing(terminal, networkListing, rows, {
       format: flags.string('format'),
       quiet: flags.bool('quiet'),

@@ -16,6 +16,9 @@ const OURS = new Set([
 /** Raised by our own faults; to catch them would hide those. */
 const FAULTS = new Set(['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGIOT', 'SIGSYS']);
 
+/** What terminals, shells and supervisors send. */
+const FIRST: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+
 /** A user who signals this often wants this process to end, whatever the container does. */
 const PATIENCE = 3;
 
@@ -23,8 +26,7 @@ const PATIENCE = 3;
 export function proxySignals(client: ApiClient, id: string, giveUp: () => void): () => void {
   const registered: [NodeJS.Signals, () => void][] = [];
   let interrupts = 0;
-  for (const name of Object.keys(constants.signals) as NodeJS.Signals[]) {
-    if (OURS.has(name) || FAULTS.has(name)) continue;
+  const register = (name: NodeJS.Signals): void => {
     const handler = (): void => {
       if ((name === 'SIGINT' || name === 'SIGTERM') && ++interrupts >= PATIENCE) giveUp();
       client
@@ -38,8 +40,16 @@ export function proxySignals(client: ApiClient, id: string, giveUp: () => void):
     } catch {
       // Not every number this platform names can be listened to.
     }
-  }
+  };
+  for (const name of FIRST) register(name);
+  // Thirty handlers take a millisecond: those that hardly anyone sends come when there is nothing else to do.
+  const others = setImmediate(() => {
+    for (const name of Object.keys(constants.signals) as NodeJS.Signals[]) {
+      if (!OURS.has(name) && !FAULTS.has(name) && !FIRST.includes(name)) register(name);
+    }
+  });
   return () => {
+    clearImmediate(others);
     for (const [name, handler] of registered) process.off(name, handler);
   };
 }

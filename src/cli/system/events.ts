@@ -2,7 +2,7 @@ import { jsonLines } from '#/api/client/json-lines.ts';
 import type { Command } from '../command.ts';
 import { checkFilter, encodeFilters } from '../format/filters.ts';
 import { FORMAT } from '../format/format-flag.ts';
-import { parseTimeFlag } from '../format/time-flag.ts';
+import { timeFlag } from '../format/time-flag.ts';
 import { localTimestamp } from '../format/units.ts';
 
 interface EventMessage {
@@ -28,10 +28,12 @@ ${FORMAT}
     const format = flags.string('format');
     const print =
       format === '' ? eventLine : (await import('../format/print-document.ts')).documentPrinter(format);
-    const time = (name: string): string | undefined =>
-      flags.changed(name) ? parseTimeFlag(flags.string(name)) : undefined;
     const { body } = await client.request('GET', '/events', {
-      query: { filters: encodeFilters(flags.list('filter')), since: time('since'), until: time('until') },
+      query: {
+        filters: encodeFilters(flags.list('filter')),
+        since: timeFlag(flags, 'since'),
+        until: timeFlag(flags, 'until'),
+      },
     });
     for await (const event of jsonLines<EventMessage>(body)) terminal.out(`${print(event)}\n`);
   },

@@ -6,7 +6,7 @@ import type { GoStruct } from './values.ts';
 const data = {
   Name: '/web',
   State: { Status: 'running', Running: true, Pid: 42 },
-  Config: { Env: ['A=1', 'B=2'], Labels: { b: 'two', a: 'one' }, Tty: false },
+  Config: { Env: ['A=1', 'B=2'], Labels: { a: 'one', b: 'two' }, Tty: false },
   Ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }], '81/tcp': null },
   Size: 1048576,
   Empty: [],

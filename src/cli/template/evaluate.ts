@@ -278,8 +278,10 @@ class Evaluation {
       throw this.#fail(expression, `can't evaluate field ${name} in type ${typeName(target)}`);
     }
     const value = target.get(name);
-    if (value === undefined)
-      throw this.#fail(expression, `can't evaluate field ${name} in type ${target.goType}`);
+    if (value === undefined) {
+      const reason = target.missingKey?.(name) ?? `can't evaluate field ${name} in type ${target.goType}`;
+      throw this.#fail(expression, reason);
+    }
     if (typeof value === 'function') {
       if (args.length === 0) throw this.#fail(expression, `wrong number of args for ${name}: want 1 got 0`);
       return (value as TemplateFunction)(...args);

@@ -1,6 +1,16 @@
 import { sprintf } from './printf.ts';
 import { quote } from './unquote.ts';
-import { BigNumber, display, isMap, isStruct, isTrue, toJson, typeName, type Value } from './values.ts';
+import {
+  BigNumber,
+  display,
+  Formatted,
+  isMap,
+  isStruct,
+  isTrue,
+  toJson,
+  typeName,
+  type Value,
+} from './values.ts';
 
 export type TemplateFunction = (...args: Value[]) => Value;
 
@@ -173,6 +183,7 @@ function compare(a: Value, b: Value): number {
 
 function comparable(value: Value): string | number | boolean | null | undefined {
   if (value instanceof BigNumber) return Number(value.text);
+  if (value instanceof Formatted) return value.value;
   if (isStruct(value) || isMap(value) || Array.isArray(value)) throw new Error('non-comparable type');
   return value as string | number | boolean | null | undefined;
 }

@@ -15,6 +15,17 @@ export class BigNumber {
   }
 }
 
+/** A value whose type in Go has a text of its own: a moment, a duration. */
+export class Formatted {
+  readonly value: string | number;
+  readonly text: string;
+
+  constructor(value: string | number, text: string) {
+    this.value = value;
+    this.text = text;
+  }
+}
+
 /** A value with a fixed set of fields. One that has no such field fails, where a map would have no value. */
 export interface GoStruct {
   /** The name of its type, with `*` if it stands for a pointer. */
@@ -24,6 +35,8 @@ export interface GoStruct {
   readonly get: (name: string) => Value;
   /** What `json` gives. */
   readonly toJSON: () => string;
+  /** What to say of a field it does not have; without it, that its type has none. */
+  readonly missingKey?: (name: string) => string;
 }
 
 export function isStruct(value: Value): value is GoStruct {
@@ -36,7 +49,8 @@ export function isMap(value: Value): value is GoMap {
     value !== null &&
     !Array.isArray(value) &&
     !isStruct(value) &&
-    !(value instanceof BigNumber)
+    !(value instanceof BigNumber) &&
+    !(value instanceof Formatted)
   );
 }
 
@@ -48,25 +62,26 @@ export function sortedKeys(map: GoMap): string[] {
 /** What `if` and `and` hold for true: anything but zero, empty and nil. */
 export function isTrue(value: Value): boolean {
   if (value === undefined || value === null) return false;
+  if (value instanceof Formatted) return Boolean(value.value);
   if (Array.isArray(value)) return value.length > 0;
   if (isMap(value)) return Object.keys(value).length > 0;
   return Boolean(value);
 }
 
 /** As Go's `%v` prints it. */
-export function display(value: Value, top = true): string {
+export function display(value: Value): string {
   if (value === undefined) return '<no value>';
-  if (value === null) return top ? '<nil>' : '<nil>';
-  if (Array.isArray(value)) return `[${value.map((item) => display(item, false)).join(' ')}]`;
+  if (value === null) return '<nil>';
+  if (Array.isArray(value)) return `[${value.map((item) => display(item)).join(' ')}]`;
   if (isStruct(value))
     return `{${value
       .fields()
-      .map(([, field]) => display(field, false))
+      .map(([, field]) => display(field))
       .join(' ')}}`;
-  if (value instanceof BigNumber) return value.text;
+  if (value instanceof BigNumber || value instanceof Formatted) return value.text;
   if (isMap(value)) {
     return `map[${sortedKeys(value)
-      .map((key) => `${key}:${display(value[key], false)}`)
+      .map((key) => `${key}:${display(value[key])}`)
       .join(' ')}]`;
   }
   if (typeof value === 'number') return displayNumber(value);
@@ -93,13 +108,17 @@ export function typeName(value: Value): string {
   return typeof value === 'function' ? 'func' : 'string';
 }
 
-/** JSON as docker's `json` function writes it: no HTML escapes, the keys of maps sorted, structs in the order of fields. */
+/**
+ * JSON as docker's `json` function writes it: no HTML escapes. Keys stay in the order of the document they
+ * came in, which is that of Go's structs, and sorted where Go has a map.
+ */
 export function toJson(value: Value): string {
   if (value === undefined || value === null) return 'null';
   if (value instanceof BigNumber) return value.text;
+  if (value instanceof Formatted) return JSON.stringify(value.value);
   if (Array.isArray(value)) return `[${value.map(toJson).join(',')}]`;
   if (isStruct(value)) return value.toJSON();
-  if (isMap(value)) return jsonObject(sortedKeys(value).map((key) => [key, value[key]]));
+  if (isMap(value)) return jsonObject(Object.entries(value));
   return JSON.stringify(value) ?? 'null';
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { checkFilter, encodeFilters } from '../format/filters.ts';
 import { LIST_FORMAT } from '../format/format-flag.ts';
+import { naturalOrder } from '../format/natural-order.ts';
 import { printListing } from '../format/listing.ts';
 import { volumeListing, type VolumeRow } from './volume-listing.ts';
 
@@ -17,7 +18,7 @@ ${LIST_FORMAT}
     const { Volumes } = await client.json<{ Volumes: VolumeRow[] | null }>('GET', '/volumes', {
       query: { filters: encodeFilters(flags.list('filter')) },
     });
-    const rows = (Volumes ?? []).toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+    const rows = (Volumes ?? []).toSorted((a, b) => naturalOrder(a.Name, b.Name));
     await printListing(terminal, volumeListing, rows, {
       format: flags.string('format'),
       quiet: flags.bool('quiet'),

@@ -15,6 +15,7 @@ export const volumeListing: Listing<VolumeRow> = {
   type: '*formatter.volumeContext',
   quiet: 'Name',
   table: ['Driver', 'Name'],
+  raw: { name: 'Name', driver: 'Driver' },
   fields: {
     Name: { header: 'VOLUME NAME', value: (row) => row.Name },
     Driver: { header: 'DRIVER', value: (row) => row.Driver },
