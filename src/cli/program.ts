@@ -6,7 +6,7 @@ import { type ArgumentCount, type Command, StatusError } from './command.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
 import { FlagError, FlagSet } from './flags/flag-set.ts';
 import { parseFlagSpecs } from './flags/flag-spec.ts';
-import { ProcessTerminal, type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Where a daemon of this host listens when nobody says otherwise. */
 export const DEFAULT_HOST = 'unix:///run/hull/hull.sock';
@@ -14,14 +14,14 @@ export const DEFAULT_HOST = 'unix:///run/hull/hull.sock';
 export interface ProgramOptions {
   version: string;
   env?: Record<string, string | undefined>;
-  terminal?: Terminal;
+  terminal: Terminal;
   /** Starts a daemon behind the default socket and resolves when it answers. Absent: none is started. */
   startDaemon?: (socketPath: string) => Promise<void>;
 }
 
 /** Runs one command line (without the program's name) and resolves with its exit code. */
 export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
-  const terminal = options.terminal ?? new ProcessTerminal();
+  const { terminal } = options;
   try {
     return await dispatch(argv, terminal, options);
   } catch (error) {

@@ -10,7 +10,12 @@ export interface Terminal {
   size(): { columns: number; rows: number } | undefined;
   /** Standard input as a stream, opened at the first call. */
   stdin(): NodeJS.ReadStream;
+  /** Lets the terminal behind stdin pass bytes as they are; resolves with the way back. */
+  makeRaw(): Promise<() => void>;
 }
+
+/** The one thing about terminals that takes a kernel call: handed in by who constructs the program. */
+export type MakeRaw = (fd: number) => Promise<() => void>;
 
 /** How long to wait for a reader of a descriptor that someone else made non-blocking. */
 const RETRY_MS = 2;
@@ -23,6 +28,12 @@ const BROKEN_PIPE = 128 + 13;
  * it holds when the process exits.
  */
 export class ProcessTerminal implements Terminal {
+  readonly #makeRaw: MakeRaw;
+
+  constructor(makeRaw: MakeRaw) {
+    this.#makeRaw = makeRaw;
+  }
+
   out(text: string | Uint8Array): void {
     writeFully(1, text);
   }
@@ -51,6 +62,16 @@ export class ProcessTerminal implements Terminal {
 
   stdin(): NodeJS.ReadStream {
     return process.stdin;
+  }
+
+  async makeRaw(): Promise<() => void> {
+    const restore = await this.#makeRaw(0);
+    // However the process ends, the user's shell must have its terminal back.
+    process.once('exit', restore);
+    return () => {
+      process.off('exit', restore);
+      restore();
+    };
   }
 }
 

@@ -45,10 +45,14 @@ export const command: Command = {
       },
     });
     const stopResize =
-      Config.Tty && terminal.isTerminal(1) ? followSize(client, `/containers/${Id}`, terminal) : undefined;
+      Config.Tty && terminal.isTerminal(1)
+        ? followSize(client, `/containers/${Id}`, terminal, { redraw: true })
+        : undefined;
     const ended = await runSession(stream, { terminal, tty: Config.Tty, stdin, detachKeys });
     stopResize?.();
     stopProxy?.();
-    return ended === 'detached' ? 0 : exit;
+    // Docker reports this as an error here and in `exec`, and not in `run`.
+    if (ended === 'detached') throw new Error('read escape sequence');
+    return exit;
   },
 };

@@ -67,7 +67,7 @@ async function run({ flags, args, client, terminal, env }: CommandContext): Prom
     detachKeys: flags.string('detach-keys'),
   });
   stopResize?.();
-  if (ended === 'detached') return 0;
+  if (ended === 'detached') throw new Error('read escape sequence');
   const { ExitCode } = await client.json<{ ExitCode: number | null }>('GET', `/exec/${Id}/json`);
   return ExitCode ?? 0;
 }

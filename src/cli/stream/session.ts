@@ -23,7 +23,7 @@ export async function runSession(
   const keys = parseDetachKeys(options.detachKeys);
   const output = readOutput(stream, terminal, tty).then(() => 'closed' as const);
   if (!options.stdin) return output;
-  const restore = tty ? makeRaw(terminal) : undefined;
+  const restore = tty && terminal.isTerminal(0) ? await terminal.makeRaw() : undefined;
   const { promise: detached, resolve: detach } = Promise.withResolvers<'detached'>();
   const stop = sendInput(stream, terminal, tty ? new DetachScanner(keys) : undefined, () =>
     detach('detached'),
@@ -78,11 +78,4 @@ function sendInput(
     input.off('end', onEnd);
     input.pause();
   };
-}
-
-function makeRaw(terminal: Terminal): (() => void) | undefined {
-  if (!terminal.isTerminal(0)) return undefined;
-  const input = terminal.stdin();
-  input.setRawMode(true);
-  return () => input.setRawMode(false);
 }
