@@ -7,7 +7,7 @@ packages=(
   crun runc                  # the OCI runtimes
   nftables libnftables1      # published ports and NAT
   mmdebstrap debian-archive-keyring busybox-static  # images made from Debian's own packages
-  gcc libc6-dev musl-tools linux-libc-dev           # the monitor is a small static C program
+  gcc make libc6-dev musl-tools linux-libc-dev  # the monitor is a small static C program
   iproute2 curl ca-certificates xz-utils zstd procps
 )
 command -v npm >/dev/null || packages+=(npm)

@@ -16,6 +16,11 @@ if [ ! -e $policy ]; then
   trap 'rm -f $policy' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# Quiet unless it fails: then all of it is worth reading.
+run() {
+  local output
+  output=$("$@" 2>&1) || { echo "$output" >&2; exit 1; }
+}
+run apt-get update -qq
+run apt-get install -y -qq --no-install-recommends "${missing[@]}"
 echo "installed: ${missing[*]}"
