@@ -8,9 +8,9 @@ packages=(
   nftables libnftables1      # published ports and NAT
   mmdebstrap debian-archive-keyring busybox-static  # images made from Debian's own packages
   gcc make libc6-dev musl-tools linux-libc-dev  # the monitor is a small static C program
-  iproute2 curl ca-certificates xz-utils zstd procps
+  iproute2 curl ca-certificates bzip2 xz-utils zstd procps
 )
 command -v npm >/dev/null || packages+=(npm)
 scripts/install-packages.sh "${packages[@]}"
 
-npm ls >/dev/null 2>&1 || npm ci --silent --no-audit --no-fund
+npm ls >/dev/null 2>&1 || scripts/as-owner.sh npm ci --silent --no-audit --no-fund

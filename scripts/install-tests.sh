@@ -6,3 +6,12 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 packages=(docker.io podman iptables strace jq socat util-linux erofs-utils attr libcap2-bin)
 
 scripts/install-packages.sh "${packages[@]}"
+
+# npm leaves out packages that do not suit the Node it runs on, and an old one leaves out the linter: once more with our own.
+if ! PATH=$(scripts/node-path.sh):$PATH node_modules/.bin/oxlint --version >/dev/null 2>&1; then
+  node=$(mktemp -d)
+  trap 'rm -rf "$node"' EXIT
+  cp "$(scripts/node-path.sh)/node" "$node/node"
+  chmod 755 "$node"
+  PATH=$node:$PATH scripts/as-owner.sh npm ci --silent --no-audit --no-fund
+fi

@@ -1,0 +1,6 @@
+#!/bin/bash
+# Runs a command as the user whom the checkout belongs to, so that what root installs and builds in it stays theirs.
+set -euo pipefail
+owner=$(stat -c %U "$(dirname "$(readlink -f "$0")")/..")
+if [ "$owner" = "$(id -un)" ] || [ "$owner" = UNKNOWN ]; then exec "$@"; fi
+exec runuser -u "$owner" -- env PATH="$PATH" "$@"
