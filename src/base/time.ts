@@ -87,3 +87,21 @@ export function unixSeconds(text: string | undefined): number {
   const nanos = text === undefined ? undefined : parseTimestamp(text);
   return nanos === undefined ? 0 : Number(nanos / 1_000_000_000n);
 }
+
+/** Nanoseconds as Go prints a time.Duration: `1m30s`, `500ms`, `0s`. */
+export function goDuration(nanos: number): string {
+  if (nanos === 0) return '0s';
+  if (nanos < 0) return `-${goDuration(-nanos)}`;
+  for (const [unit, size] of [
+    ['ns', 1],
+    ['µs', 1e3],
+    ['ms', 1e6],
+  ] as const) {
+    if (nanos < Math.min(size * 1000, 1e9)) return `${nanos / size}${unit}`;
+  }
+  const hours = Math.floor(nanos / 3600e9);
+  const minutes = Math.floor((nanos % 3600e9) / 60e9);
+  const seconds = `${Number(((nanos % 60e9) / 1e9).toFixed(9))}s`;
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
+}

@@ -133,6 +133,7 @@ function checkHostConfig(
     if (variable === '' || variable.startsWith('='))
       throw invalid(`invalid environment variable: ${variable}`);
   }
+  checkHealthcheck(config);
   checkRestartPolicy(host);
   checkNetworkMode(context, config, host);
   // Whose namespaces these are is looked up at the start: the other container may be made in between.
@@ -170,8 +171,17 @@ function checkHostConfig(
   }
   if (host.Links?.length)
     throw notImplemented('links are not implemented: put the containers on one network instead');
-  warnings.push(...withoutEffect(config, host, context));
+  warnings.push(...withoutEffect(host, context));
   return { host, warnings };
+}
+
+/** moby's daemon/container.go, validateHealthCheck */
+function checkHealthcheck({ Healthcheck: check }: ContainerConfig): void {
+  for (const key of ['Interval', 'Timeout', 'StartPeriod', 'StartInterval'] as const) {
+    const nanos = check?.[key] ?? 0;
+    if (nanos !== 0 && nanos < 1e6) throw invalid(`${key} in Healthcheck cannot be less than 1ms`);
+  }
+  if ((check?.Retries ?? 0) < 0) throw invalid('Retries in Healthcheck cannot be negative');
 }
 
 function checkRestartPolicy(host: HostConfig): void {

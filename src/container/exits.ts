@@ -6,6 +6,7 @@ import { removeNetns } from '#/host/namespaces.ts';
 import type { Exit, Task } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import type { Health } from './health.ts';
 import { removeContainer } from './remove.ts';
 import { decideRestart } from './restart-policy.ts';
 import { startContainer } from './start.ts';
@@ -13,21 +14,25 @@ import { startContainer } from './start.ts';
 /** Owns all that follows the end of a container's process: what it held is given back, the record says so, policies act. */
 export class Exits {
   readonly #context: ContainerContext;
+  readonly #health: Health;
   readonly #restarts = new Map<string, { timer: NodeJS.Timeout | undefined; delayMs: number }>();
   #closed = false;
 
-  constructor(context: ContainerContext) {
+  constructor(context: ContainerContext, health: Health) {
     this.#context = context;
+    this.#health = health;
   }
 
   /** Called once for each run, by whoever started it or found it again. */
   watch(container: Container, task: Task): void {
+    this.#health.watch(container);
     void this.#await(container, task);
   }
 
   /** Containers run on; this engine no longer looks after them. */
   close(): void {
     this.#closed = true;
+    this.#health.close();
     for (const { timer } of this.#restarts.values()) clearTimeout(timer);
   }
 
@@ -64,6 +69,7 @@ export class Exits {
       using _ = await context.locks.acquire(container.id);
       if (container.task !== task) return;
       const phases = context.logger.phases('exit');
+      this.#health.unwatch(container);
       await releaseRun(context, container, phases);
       await task.remove();
       container.task = undefined;

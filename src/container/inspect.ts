@@ -56,6 +56,15 @@ export function inspection(
       Error: state.error,
       StartedAt: state.startedAt,
       FinishedAt: state.finishedAt,
+      ...(state.health === undefined
+        ? {}
+        : {
+            Health: {
+              Status: state.health.status,
+              FailingStreak: state.health.failingStreak,
+              Log: state.health.log,
+            },
+          }),
     },
     Image: record.image,
     ResolvConfPath: etcFile('resolv.conf'),

@@ -9,6 +9,7 @@ import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { createContainer, type CreateRequest } from './create.ts';
 import type { Exits } from './exits.ts';
+import type { Health } from './health.ts';
 import { isRunning } from './record.ts';
 import { removeContainer } from './remove.ts';
 import { parseContainerName } from './names.ts';
@@ -36,10 +37,12 @@ const KILL_DEADLINE_MS = 10_000;
 export class Lifecycle {
   readonly #context: ContainerContext;
   readonly #exits: Exits;
+  readonly #health: Health;
 
-  constructor(context: ContainerContext, exits: Exits) {
+  constructor(context: ContainerContext, exits: Exits, health: Health) {
     this.#context = context;
     this.#exits = exits;
+    this.#health = health;
   }
 
   async create(request: CreateRequest): Promise<{ Id: string; Warnings: string[] }> {
@@ -133,6 +136,7 @@ export class Lifecycle {
     if (!isRunning(record) || task === undefined) throw conflict(`Container ${container.id} is not running`);
     await task.pause();
     record.state.status = 'paused';
+    this.#health.unwatch(container);
     this.#context.containers.save(container);
     publish(this.#context.events, container, 'pause');
   }
@@ -146,6 +150,7 @@ export class Lifecycle {
     }
     await task.resume();
     record.state.status = 'running';
+    this.#health.watch(container);
     this.#context.containers.save(container);
     publish(this.#context.events, container, 'unpause');
   }

@@ -23,6 +23,8 @@ const KEYS = new Set([
 
 const STATUSES = new Set(['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead']);
 
+const HEALTHS = new Set(['none', 'starting', 'healthy', 'unhealthy']);
+
 export interface ListFilter {
   matches: (record: ContainerRecord) => boolean;
   /** The filter speaks of containers that do not run, so all are looked at. */
@@ -38,6 +40,9 @@ export function listFilter(
   for (const key of Object.keys(filters)) if (!KEYS.has(key)) throw invalid(`invalid filter '${key}'`);
   for (const status of filters['status'] ?? []) {
     if (!STATUSES.has(status)) throw invalid(`invalid filter 'status=${status}'`);
+  }
+  for (const health of filters['health'] ?? []) {
+    if (!HEALTHS.has(health)) throw invalid(`invalid filter 'health=${health}'`);
   }
   const exitCodes = (filters['exited'] ?? []).map((code) => {
     if (!/^-?\d+$/.test(code)) throw invalid(`invalid filter 'exited=${code}'`);
@@ -72,7 +77,7 @@ export function listFilter(
           (n) => n === name || (settings.NetworkID !== undefined && settings.NetworkID.startsWith(n)),
         ),
       )) &&
-    matchesExactly(filters, 'health', 'none') &&
+    matchesExactly(filters, 'health', record.state.health?.status ?? 'none') &&
     (published.length === 0 ||
       record.endpoints.some((e) =>
         e.ports.some((p) => published.some((match) => match(p.hostPort, p.protocol))),

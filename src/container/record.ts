@@ -44,6 +44,24 @@ export interface ContainerState {
   finishedAt: string;
   /** A client asked it to stop, so restart policies leave it alone. */
   stoppedByUser: boolean;
+  /** Of a container with a health check, from its first start on. */
+  health?: HealthState | undefined;
+}
+
+export interface HealthState {
+  status: 'starting' | 'healthy' | 'unhealthy';
+  /** Failures in a row. */
+  failingStreak: number;
+  /** The last five, oldest first. */
+  log: HealthResult[];
+}
+
+/** As `inspect` shows it; times in RFC 3339 with nanoseconds. */
+export interface HealthResult {
+  Start: string;
+  End: string;
+  ExitCode: number;
+  Output: string;
 }
 
 /** One resolved mount of a container. */

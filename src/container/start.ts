@@ -24,6 +24,7 @@ import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { hasOwnEtcFiles, writeEtcFiles } from './etc-files.ts';
 import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
+import { hasHealthcheck, newHealth } from './health.ts';
 import { isRunning, type MountPoint } from './record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
@@ -137,6 +138,7 @@ async function run(
     oomKilled: false,
     startedAt: nowTimestamp(),
     stoppedByUser: false,
+    health: hasHealthcheck(record.config.Healthcheck) ? newHealth(record.state.health) : undefined,
   });
   context.containers.save(container);
   publish(context.events, container, 'start');

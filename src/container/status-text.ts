@@ -1,12 +1,12 @@
 import { humanDuration } from './human-duration.ts';
-import type { ContainerRecord } from './record.ts';
+import type { ContainerRecord, HealthState } from './record.ts';
 
 /** The status column of `ps`; pure. `now` in milliseconds since 1970. */
 export function statusText({ state }: ContainerRecord, now: number): string {
   const since = (time: string): string => humanDuration(Math.max(0, now - Date.parse(time)));
   switch (state.status) {
     case 'running':
-      return `Up ${since(state.startedAt)}`;
+      return `Up ${since(state.startedAt)}${healthText(state.health)}`;
     case 'paused':
       return `Up ${since(state.startedAt)} (Paused)`;
     case 'restarting':
@@ -22,4 +22,9 @@ export function statusText({ state }: ContainerRecord, now: number): string {
         ? 'Created'
         : `Exited (${state.exitCode}) ${since(state.finishedAt)} ago`;
   }
+}
+
+function healthText(health: HealthState | undefined): string {
+  if (health === undefined) return '';
+  return health.status === 'starting' ? ' (health: starting)' : ` (${health.status})`;
 }

@@ -1,21 +1,12 @@
-import type { ContainerConfig, HostConfig } from '#/wire/generated.ts';
+import type { HostConfig } from '#/wire/generated.ts';
 import type { ContainerContext } from './context.ts';
 
 /** Options that were accepted and do nothing here, a sentence each: they go back to the client as warnings. */
-export function withoutEffect(
-  config: ContainerConfig,
-  host: HostConfig,
-  context: ContainerContext,
-): string[] {
+export function withoutEffect(host: HostConfig, context: ContainerContext): string[] {
   const warnings: string[] = [];
   const says = (present: unknown, sentence: string): void => {
     if (present) warnings.push(sentence);
   };
-  const test = config.Healthcheck?.Test?.[0];
-  says(
-    test !== undefined && test !== 'NONE' && test !== '',
-    'Healthchecks are not implemented: the health of the container is not watched.',
-  );
   says(
     Object.keys(host.StorageOpt ?? {}).length > 0,
     'Storage options are not implemented: the container’s filesystem is not limited.',

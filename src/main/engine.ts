@@ -10,6 +10,7 @@ import { Containers } from '#/container/containers.ts';
 import { type ContainerContext, type ContainerDefaults, ContainerPaths } from '#/container/context.ts';
 import { Execs } from '#/container/execs.ts';
 import { Exits } from '#/container/exits.ts';
+import { Health } from '#/container/health.ts';
 import { Lifecycle } from '#/container/lifecycle.ts';
 import { Queries } from '#/container/queries.ts';
 import { isRunning } from '#/container/record.ts';
@@ -144,8 +145,9 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     },
     defaults,
   };
-  const exits = new Exits(context);
   const execs = new Execs(context);
+  const health = new Health(context, execs);
+  const exits = new Exits(context, health);
   await restoreContainers(context, exits);
   phases.mark('restore');
   await images.collectGarbage();
@@ -154,7 +156,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   void restartPolicies(context, exits);
 
   let current = config;
-  const lifecycle = new Lifecycle(context, exits);
+  const lifecycle = new Lifecycle(context, exits, health);
   const info = async (): Promise<SystemInfo> =>
     systemInfo({
       id: engineId(dataRoot),

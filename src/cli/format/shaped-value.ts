@@ -1,6 +1,7 @@
 import { Formatted, type GoStruct, isMap, toJson, type Value } from '../template/values.ts';
 import { type Shape, shapeOf } from './document-shapes.ts';
-import { goDuration, goTime } from './units.ts';
+import { goDuration } from '#/base/time.ts';
+import { goTime } from './units.ts';
 
 /** A JSON value seen as the Go type that `type` names (see `document-shapes.ts`), or as it is. */
 export function shapedValue(value: Value, type: string): Value {
