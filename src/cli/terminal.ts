@@ -43,14 +43,13 @@ export class ProcessTerminal implements Terminal {
   }
 
   isTerminal(fd: 0 | 1 | 2): boolean {
-    // A terminal is a character device; only then is it worth loading node:tty to be sure.
+    // Only a character device can be a terminal; for the rest node:tty need not be loaded.
     try {
       if (!fstatSync(fd).isCharacterDevice()) return false;
     } catch {
       return false;
     }
-    const stream = fd === 0 ? process.stdin : fd === 1 ? process.stdout : process.stderr;
-    return stream.isTTY;
+    return process.getBuiltinModule('node:tty').isatty(fd);
   }
 
   size(): { columns: number; rows: number } | undefined {

@@ -1,5 +1,5 @@
-/** The values of a stream of JSON documents, one a line, as `events`, `pull` and `load` answer. */
-export async function* jsonLines<T>(body: AsyncIterable<Buffer>): AsyncGenerator<T, void, undefined> {
+/** The lines of a stream of JSON documents, one a line, as `events`, `pull` and `load` answer. */
+export async function* documentLines(body: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of body) {
@@ -8,8 +8,13 @@ export async function* jsonLines<T>(body: AsyncIterable<Buffer>): AsyncGenerator
     while ((end = rest.indexOf('\n')) !== -1) {
       const line = rest.slice(0, end).trim();
       rest = rest.slice(end + 1);
-      if (line !== '') yield JSON.parse(line) as T;
+      if (line !== '') yield line;
     }
   }
-  if (rest.trim() !== '') yield JSON.parse(rest) as T;
+  if (rest.trim() !== '') yield rest.trim();
+}
+
+/** The same, decoded. */
+export async function* jsonLines<T>(body: AsyncIterable<Buffer>): AsyncGenerator<T, void, undefined> {
+  for await (const line of documentLines(body)) yield JSON.parse(line) as T;
 }

@@ -24,6 +24,7 @@ export interface ContainerRow {
 export const containerListing: Listing<ContainerRow> = {
   type: '*formatter.ContainerContext',
   quiet: 'ID',
+  complaints: { parse: 'failed to parse template', execute: 'failed to execute template' },
   table: ['ID', 'Image', 'Command', 'RunningFor', 'Status', 'Ports', 'Names'],
   raw: {
     container_id: 'ID',

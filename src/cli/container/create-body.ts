@@ -29,6 +29,8 @@ export interface CreateBody extends Record<string, unknown> {
 interface Surroundings {
   env: Record<string, string | undefined>;
   cwd: string;
+  /** Rows and columns of the caller's terminal, zeros without one: the size that a container's begins with. */
+  consoleSize?: readonly [number, number];
 }
 
 /**
@@ -68,7 +70,7 @@ export function createBody(flags: FlagSet, args: readonly string[], around: Surr
     Labels: labels(flags),
     ...(flags.changed('stop-signal') && { StopSignal: flags.string('stop-signal') }),
     ...(flags.changed('stop-timeout') && { StopTimeout: flags.number('stop-timeout') }),
-    HostConfig: hostConfig(flags, volumes.binds, ports, around.cwd),
+    HostConfig: hostConfig(flags, volumes.binds, ports, around),
     NetworkingConfig: { EndpointsConfig: endpoints(flags) },
   };
 }
@@ -77,7 +79,7 @@ function hostConfig(
   flags: FlagSet,
   binds: string[],
   ports: Record<string, PortBinding[]>,
-  cwd: string,
+  { cwd, consoleSize = [0, 0] }: Surroundings,
 ): Record<string, unknown> {
   const list = (name: string): string[] | null => (flags.changed(name) ? flags.list(name) : null);
   const throttled = (name: string, unit: 'bps' | 'iops'): unknown[] =>
@@ -97,7 +99,7 @@ function hostConfig(
     AutoRemove: flags.bool('rm'),
     VolumeDriver: flags.string('volume-driver'),
     VolumesFrom: list('volumes-from'),
-    ConsoleSize: [0, 0],
+    ConsoleSize: consoleSize,
     ...(Object.keys(annotations).length > 0 && { Annotations: annotations }),
     CapAdd: capabilities(list('cap-add')),
     CapDrop: capabilities(list('cap-drop')),

@@ -27,8 +27,10 @@ export const command: Command = {
 
 /** The request's body; what is wrong with the command line is told with a hint, and code 125. */
 export function parsedBody(context: CommandContext, verb: string): CreateBody {
+  const { flags, args, env, terminal } = context;
+  const size = terminal.size() ?? { rows: 0, columns: 0 };
   try {
-    return createBody(context.flags, context.args, { env: context.env, cwd: process.cwd() });
+    return createBody(flags, args, { env, cwd: process.cwd(), consoleSize: [size.rows, size.columns] });
   } catch (error) {
     throw new StatusError(withHelp(error, verb), 125, { cause: error });
   }

@@ -1,8 +1,8 @@
 import { messageOf } from '#/base/errors.ts';
 import { StatusError } from '../command.ts';
 import { compileTemplate, type Template } from '../template/evaluate.ts';
-import { BigNumber, type Value } from '../template/values.ts';
 import { ROOT_SHAPES } from './document-shapes.ts';
+import { parseDocument } from './parse-document.ts';
 import { shapedValue } from './shaped-value.ts';
 import type { InspectedDocument } from './inspect.ts';
 
@@ -25,13 +25,4 @@ export function compileDocumentTemplate(format: string): (document: InspectedDoc
       throw new Error(`template parsing error: ${messageOf(error)}`, { cause: error });
     }
   };
-}
-
-/** JSON with every integer kept exact. */
-export function parseDocument(text: string): Value {
-  return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) => {
-    if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
-    const source = context?.source ?? '';
-    return /^-?\d+$/.test(source) ? new BigNumber(source) : value;
-  }) as Value;
 }

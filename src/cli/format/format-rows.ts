@@ -5,6 +5,8 @@ import { type GoStruct, jsonObject, type Value } from '../template/values.ts';
 import type { Listing, ListingOptions } from './listing.ts';
 import { alignColumns } from './table.ts';
 
+const DEFAULT_COMPLAINTS = { parse: 'template parsing error', execute: 'template parsing error' };
+
 /** Prints rows through `--format`: `json`, `table TEMPLATE` or a template; `\t` and `\n` may be written so. */
 export function formatRows<Row>(
   terminal: Terminal,
@@ -16,29 +18,34 @@ export function formatRows<Row>(
   const source = (format === 'json' ? '{{json .}}' : table ? format.slice('table'.length).trim() : format)
     .replaceAll('\\t', '\t')
     .replaceAll('\\n', '\n');
-  const template = compile(source);
+  const complaints = listing.complaints ?? DEFAULT_COMPLAINTS;
+  const template = compile(source, complaints.parse);
   let out = '';
-  for (const row of rows) out += `${execute(template, rowValue(listing, row, full))}\n`;
+  for (const row of rows) out += `${execute(template, rowValue(listing, row, full), complaints.execute)}\n`;
   if (!table) {
     terminal.out(out);
     return;
   }
-  terminal.out(alignColumns(`${execute(compile(headerSource(source)), headerValue(listing))}\n${out}`));
+  terminal.out(
+    alignColumns(
+      `${execute(compile(headerSource(source), complaints.parse), headerValue(listing), complaints.execute)}\n${out}`,
+    ),
+  );
 }
 
-function compile(source: string): Template {
+function compile(source: string, complaint: string): Template {
   try {
     return compileTemplate(source);
   } catch (error) {
-    throw new Error(`failed to parse template: ${messageOf(error)}`, { cause: error });
+    throw new Error(`${complaint}: ${messageOf(error)}`, { cause: error });
   }
 }
 
-function execute(template: Template, value: Value): string {
+function execute(template: Template, value: Value, complaint: string): string {
   try {
     return template(value);
   } catch (error) {
-    throw new Error(`failed to execute template: ${messageOf(error)}`, { cause: error });
+    throw new Error(`${complaint}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -18,6 +18,8 @@ export interface Listing<Row> {
   table: readonly string[];
   /** The field that `-q` shows. */
   quiet: string;
+  /** What a template that cannot be parsed, or run, is told with; `template parsing error` unless given. */
+  complaints?: { parse: string; execute: string };
   /** `--format raw`: the fields in lines of their own, by the names they have there. */
   raw?: Readonly<Record<string, string>>;
 }

@@ -24,9 +24,15 @@ export function shapedValue(value: Value, type: string): Value {
 
 function struct(document: Record<string, Value>, name: string, shape: Shape): GoStruct {
   const types = new Map(shape);
+  // Go's names differ from JSON's in case at most: `ID`, `NanoCPUs`.
+  const folded = (field: string): string =>
+    types.has(field)
+      ? field
+      : (shape.find(([other]) => other.toLowerCase() === field.toLowerCase())?.[0] ?? field);
   return {
     goType: name,
-    get(field) {
+    get(name) {
+      const field = folded(name);
       const type = types.get(field);
       // What the daemon says beyond the type is reachable too: docker falls back to the bare JSON.
       if (type === undefined) return Object.hasOwn(document, field) ? document[field] : undefined;

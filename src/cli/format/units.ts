@@ -86,10 +86,9 @@ export function goTime(timestamp: string): string {
   return `${day} ${time.replace(/\.?0+$/, (zeros) => (time.includes('.') ? '' : zeros))} ${offset}`;
 }
 
-/** A moment in RFC 3339 of the local zone with nine digits of a fraction, as `events` shows it. */
-export function localTimestamp(seconds: number, nanos = seconds * 1e9): string {
-  // JSON numbers lose the last digits of nanoseconds since 1970; the fraction is good to a microsecond.
-  const fraction = String(Math.abs(Math.trunc(nanos % 1e9))).padStart(9, '0');
+/** A moment in RFC 3339 of the local zone with nine digits of a fraction, which are the last of `nanos`. */
+export function localTimestamp(seconds: number, nanos: string): string {
   const [day = '', time = '', zone = ''] = localTime(seconds * 1000).split(' ');
-  return `${day}T${time}.${fraction}${zone === '+0000' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3)}`}`;
+  const offset = zone === '+0000' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3)}`;
+  return `${day}T${time}.${nanos.padStart(9, '0').slice(-9)}${offset}`;
 }

@@ -17,7 +17,7 @@ function historyListing(human: boolean): Listing<HistoryRow> {
     row.Created <= 0 ? '' : `${humanDuration(Date.now() / 1000 - row.Created)} ago`;
   const at = (row: HistoryRow): string => (row.Created <= 0 ? '' : rfc3339(row.Created * 1000));
   return {
-    type: '*formatter.historyContext',
+    type: '*image.historyContext',
     quiet: 'ID',
     table: ['ID', human ? 'CreatedSince' : 'CreatedAt', 'CreatedBy', 'Size', 'Comment'],
     fields: {

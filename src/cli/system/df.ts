@@ -1,18 +1,47 @@
 import type { Command } from '../command.ts';
 import { containerListing, type ContainerRow } from '../container/container-listing.ts';
 import { LIST_FORMAT } from '../format/format-flag.ts';
-import { type Listing, printListing } from '../format/listing.ts';
-import { decimalSize } from '../format/units.ts';
+import { type Listing, printListing, truncateId } from '../format/listing.ts';
+import { decimalSize, humanDuration } from '../format/units.ts';
 import { imageListing, imageRows, type ImageSummary } from '../image/image-listing.ts';
 import { volumeListing, type VolumeRow } from '../volume/volume-listing.ts';
+
+interface BuildCacheRow {
+  ID: string;
+  Type: string;
+  Size: number;
+  CreatedAt?: string;
+  LastUsedAt?: string | null;
+  UsageCount?: number;
+  InUse: boolean;
+  Shared: boolean;
+}
 
 interface DiskUsage {
   LayersSize?: number;
   Images?: ImageSummary[] | null;
   Containers?: ContainerRow[] | null;
   Volumes?: VolumeRow[] | null;
-  BuildCache?: { Size: number; InUse: boolean; Shared: boolean }[] | null;
+  BuildCache?: BuildCacheRow[] | null;
 }
+
+const ago = (timestamp: string | null | undefined): string =>
+  timestamp ? `${humanDuration((Date.now() - Date.parse(timestamp)) / 1000)} ago` : '';
+
+const buildCacheListing: Listing<BuildCacheRow> = {
+  type: '*formatter.buildCacheContext',
+  quiet: 'ID',
+  table: ['ID', 'CacheType', 'Size', 'CreatedSince', 'LastUsedSince', 'UsageCount', 'Shared'],
+  fields: {
+    ID: { header: 'CACHE ID', value: (row, full) => (full ? row.ID : truncateId(row.ID)) },
+    CacheType: { header: 'CACHE TYPE', value: (row) => row.Type },
+    Size: { header: 'SIZE', value: (row) => decimalSize(row.Size, 3) },
+    CreatedSince: { header: 'CREATED', value: (row) => ago(row.CreatedAt) },
+    LastUsedSince: { header: 'LAST USED', value: (row) => ago(row.LastUsedAt) },
+    UsageCount: { header: 'USAGE', value: (row) => String(row.UsageCount ?? 0) },
+    Shared: { header: 'SHARED', value: (row) => String(row.Shared) },
+  },
+};
 
 interface UsageRow {
   type: string;
@@ -77,7 +106,8 @@ ${LIST_FORMAT}
       options,
     );
     const cache = (usage.BuildCache ?? []).filter((record) => !record.Shared);
-    terminal.out(`\nBuild cache usage: ${decimalSize(sum(cache.map(({ Size }) => Size)))}\n`);
+    terminal.out(`\nBuild cache usage: ${decimalSize(sum(cache.map(({ Size }) => Size)))}\n\n`);
+    await printListing(terminal, buildCacheListing, usage.BuildCache ?? [], options);
   },
 };
 

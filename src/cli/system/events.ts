@@ -1,17 +1,18 @@
-import { jsonLines } from '#/api/client/json-lines.ts';
+import { documentLines } from '#/api/client/json-lines.ts';
 import type { Command } from '../command.ts';
 import { checkFilter, encodeFilters } from '../format/filters.ts';
 import { FORMAT } from '../format/format-flag.ts';
+import { parseDocument } from '../format/parse-document.ts';
 import { timeFlag } from '../format/time-flag.ts';
 import { localTimestamp } from '../format/units.ts';
+import { display, type Value } from '../template/values.ts';
 
 interface EventMessage {
   Type: string;
   Action: string;
   Actor: { ID: string; Attributes?: Record<string, string> | null };
-  scope?: string;
   time: number;
-  timeNano?: number;
+  timeNano?: Value;
 }
 
 export const command: Command = {
@@ -26,8 +27,7 @@ ${FORMAT}
   arguments: { min: 0, max: 0 },
   async run({ flags, client, terminal }) {
     const format = flags.string('format');
-    const print =
-      format === '' ? eventLine : (await import('../format/print-document.ts')).documentPrinter(format);
+    const print = format === '' ? eventLine : await formatted(format);
     const { body } = await client.request('GET', '/events', {
       query: {
         filters: encodeFilters(flags.list('filter')),
@@ -35,15 +35,27 @@ ${FORMAT}
         until: timeFlag(flags, 'until'),
       },
     });
-    for await (const event of jsonLines<EventMessage>(body)) terminal.out(`${print(event)}\n`);
+    for await (const line of documentLines(body)) terminal.out(`${print(parseDocument(line))}\n`);
   },
 };
 
+async function formatted(format: string): Promise<(event: Value) => string> {
+  const { documentPrinter } = await import('../format/print-document.ts');
+  return documentPrinter(format, {
+    type: '*events.Message',
+    structs: { Actor: 'events.Actor' },
+    absent: { status: '', id: '', from: '', scope: '', timeNano: 0 },
+    complaint: 'Error parsing format',
+  });
+}
+
 /** `2024-05-01T12:00:00.000000000+02:00 container start ID (image=busybox, name=web)` */
-function eventLine(event: EventMessage): string {
+function eventLine(document: Value): string {
+  const event = document as EventMessage;
   const attributes = Object.entries(event.Actor.Attributes ?? {})
     .map(([key, value]) => `${key}=${value}`)
     .sort();
   const about = attributes.length > 0 ? ` (${attributes.join(', ')})` : '';
-  return `${localTimestamp(event.time, event.timeNano)} ${event.Type} ${event.Action} ${event.Actor.ID}${about}`;
+  const nanos = event.timeNano === undefined ? `${event.time}000000000` : display(event.timeNano);
+  return `${localTimestamp(event.time, nanos)} ${event.Type} ${event.Action} ${event.Actor.ID}${about}`;
 }

@@ -51,6 +51,7 @@ interface Info {
   LiveRestoreEnabled?: boolean;
   DefaultAddressPools?: { Base: string; Size: number }[] | null;
   FirewallBackend?: { Driver?: string };
+  ProductLicense?: string;
   Warnings?: string[] | null;
   ServerVersion?: string;
 }
@@ -65,7 +66,7 @@ export const command: Command = {
     if (format !== '') {
       const info = await client.json<Info>('GET', '/info');
       const { printDocument } = await import('../format/print-document.ts');
-      printDocument(terminal, format, { ...info, ClientInfo: clientInfo });
+      printDocument(terminal, format, { ...info, ClientInfo: clientInfo }, { type: 'system.dockerInfo' });
       return;
     }
     terminal.out(
@@ -141,6 +142,7 @@ function serverLines(info: Info): string[] {
     lines.push(' Default Address Pools:');
     for (const { Base, Size } of info.DefaultAddressPools) lines.push(`   Base: ${Base}, Size: ${Size}`);
   }
+  optional('Product License', info.ProductLicense);
   optional('Firewall Backend', info.FirewallBackend?.Driver);
   return lines;
 }

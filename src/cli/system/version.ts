@@ -50,7 +50,16 @@ export const command: Command = {
     };
     if (format !== '') {
       const { printDocument } = await import('../format/print-document.ts');
-      printDocument(terminal, format, { Client: clientVersion, Server: server ?? null });
+      printDocument(
+        terminal,
+        format,
+        { Client: clientVersion, Server: server ?? null },
+        {
+          type: 'system.versionInfo',
+          structs: { Client: 'system.clientVersion', Server: '*types.Version', Platform: 'struct' },
+          name: 'version',
+        },
+      );
     } else {
       const lowered = client.version === API_VERSION ? '' : ` (downgraded from ${API_VERSION})`;
       const lines = [

@@ -18,13 +18,15 @@ export class TemplateExecutionError extends Error {
 export interface TemplateOptions {
   /** A map without the key fails instead of giving no value. */
   missingKeyFails?: boolean;
+  /** What errors call the template; nothing, unless given. */
+  name?: string;
 }
 
 export type Template = (data: Value) => string;
 
 /** Compiles a Go template. Throws a `TemplateParseError`; the template throws a `TemplateExecutionError`. */
 export function compileTemplate(source: string, options: TemplateOptions = {}): Template {
-  const parsed = parseTemplate(source, FUNCTION_NAMES);
+  const parsed = parseTemplate(source, FUNCTION_NAMES, options.name);
   return (data) => new Evaluation(parsed, options).run(data);
 }
 
@@ -296,11 +298,12 @@ class Evaluation {
     reason: string,
   ): TemplateExecutionError {
     const { line = 1, column = 0, text = '' } = at ?? {};
+    const { name = '' } = this.#options;
     const shown = text.length > 20 ? `${text.slice(0, 20)}...` : text;
     // A chain of fields is pointed at by its last dot.
     const fields = /^(?:\.\w+)+$/.test(text) ? text.lastIndexOf('.') : 0;
     return new TemplateExecutionError(
-      `template: :${line}:${column + fields}: executing "" at <${shown}>: ${reason}`,
+      `template: ${name}:${line}:${column + fields}: executing "${name}" at <${shown}>: ${reason}`,
     );
   }
 }
