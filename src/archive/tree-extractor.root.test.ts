@@ -73,10 +73,10 @@ test('extractTar() with keepKind refuses to change a directory into a file, or b
   writeFileSync(path.join(root, 'f'), '');
   await assert.rejects(extract([file('etc/d', '')], { keepKind: true }), {
     kind: 'invalid',
-    message: 'cannot overwrite directory "/etc/d" with non-directory',
+    message: 'cannot overwrite directory "/etc/d" with non-directory "/"',
   });
   await assert.rejects(extract([{ entry: { name: 'f', type: 'directory' } }], { keepKind: true }), {
-    message: 'cannot overwrite non-directory "/f" with directory',
+    message: 'cannot overwrite non-directory "/f" with directory "/"',
   });
 });
 

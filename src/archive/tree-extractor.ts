@@ -34,6 +34,14 @@ export interface ExtractOptions {
   replaced?: string;
   /** Refuse to put a directory where something else is, and the other way round, as `docker cp` does. */
   keepKind?: boolean;
+  /** The directory below the root where members go, whose own attributes stay. Links are followed from it as from the root. */
+  at?: readonly string[];
+  /** Whose everything becomes, whatever the tar says. */
+  owner?: { uid: number; gid: number };
+  /** Another name for a member; hard links' targets are renamed alike. */
+  rename?: (name: string) => string;
+  /** Leave the members' extended attributes out. */
+  withoutXattrs?: boolean;
   /** Called for data as it is written: at this offset of the file in hand, so many bytes. */
   onData?: (offset: number, length: number) => void;
   /** Called with each regular file's inode number, once it is written. */
@@ -79,10 +87,12 @@ export class TreeExtractor implements TarHandler, Disposable {
     return this.#file !== undefined;
   }
 
-  entry(entry: TarEntry): void {
-    const components = memberPath(entry.name);
+  entry(written: TarEntry): void {
+    const entry = this.#adapted(written);
+    const components = this.#placeOf(entry.name);
+    const isTop = components.length === (this.#options.at?.length ?? 0);
     const name = components.pop();
-    if (name === undefined) {
+    if (name === undefined || isTop) {
       if (entry.type === 'directory') return;
       throw invalid(`"${textOf(entry.name)}" is the root directory and nothing else can be`);
     }
@@ -132,7 +142,7 @@ export class TreeExtractor implements TarHandler, Disposable {
   /** Sets what the directories' own members would have changed again. To be called at the end of the tar. */
   finish(): void {
     for (const entry of this.#directories) {
-      const components = memberPath(entry.name);
+      const components = this.#placeOf(entry.name);
       const name = components.pop();
       const parent = this.#root.walk(components, false);
       if (name === undefined || parent === undefined) continue;
@@ -145,6 +155,19 @@ export class TreeExtractor implements TarHandler, Disposable {
     if (this.#file !== undefined) closeSync(this.#file.fd);
     this.#file = undefined;
     this.#root[Symbol.dispose]();
+  }
+
+  #placeOf(name: string): string[] {
+    return [...(this.#options.at ?? []), ...memberPath(name)];
+  }
+
+  #adapted(entry: TarEntry): TarEntry {
+    const { owner, rename, withoutXattrs } = this.#options;
+    if (owner === undefined && rename === undefined && withoutXattrs === undefined) return entry;
+    const name = rename?.(entry.name) ?? entry.name;
+    const linkName =
+      entry.type === 'hardlink' ? (rename?.(entry.linkName) ?? entry.linkName) : entry.linkName;
+    return { ...entry, ...owner, name, linkName, ...(withoutXattrs === true ? { xattrs: undefined } : {}) };
   }
 
   #checkName(name: string): void {
@@ -203,7 +226,7 @@ export class TreeExtractor implements TarHandler, Disposable {
     let targetPath: string[];
     let directory: number | undefined;
     try {
-      targetPath = memberPath(entry.linkName);
+      targetPath = this.#placeOf(entry.linkName);
       directory = this.#root.walk(targetPath.slice(0, -1), false);
     } catch (error) {
       throw failure('', error);
@@ -252,7 +275,10 @@ export class TreeExtractor implements TarHandler, Disposable {
       const [from, to] = before.isDirectory()
         ? ['directory', 'non-directory']
         : ['non-directory', 'directory'];
-      throw invalid(`cannot overwrite ${from} "/${memberPath(entry.name).map(textOf).join('/')}" with ${to}`);
+      const shown = (components: readonly string[]): string => `"/${components.map(textOf).join('/')}"`;
+      throw invalid(
+        `cannot overwrite ${from} ${shown(this.#placeOf(entry.name))} with ${to} ${shown(this.#options.at ?? [])}`,
+      );
     }
     this.#root.forget();
     if (this.#options.replaced !== undefined) {

@@ -19,6 +19,8 @@ import { type NewTarMember, writeTar } from './tar-writer.ts';
 export interface TreeToTarOptions {
   /** Members to leave out, with all below them: called with the path from the root, a byte string without leading `/`. */
   exclude?: (path: string) => boolean;
+  /** Makes the root the first member, of this name, and puts it before all others. A byte string. */
+  as?: string;
 }
 
 /**
@@ -28,6 +30,22 @@ export interface TreeToTarOptions {
  */
 export function treeToTar(root: string, options: TreeToTarOptions = {}): Readable {
   return writeTar(walk(root, options, false));
+}
+
+/** The tar of what has this name in an open directory: a tree, or one member. `as` is its name there, a byte string. */
+export function memberToTar(directory: number, base: string, as: string): Readable {
+  return writeTar(single(directory, base, as));
+}
+
+async function* single(directory: number, base: string, as: string): AsyncGenerator<NewTarMember> {
+  const found = open(directory, base);
+  if (found === undefined) return;
+  try {
+    if (!found.stats.isDirectory()) yield* member(as, found, new Map());
+    else yield* walk(found.path, { as }, false);
+  } finally {
+    if (found.fd !== undefined) closeSync(found.fd);
+  }
 }
 
 /**
@@ -46,11 +64,22 @@ interface Level {
   names: string[];
 }
 
-async function* walk(root: string, options: TreeToTarOptions, isDiff: boolean): AsyncGenerator<NewTarMember> {
+async function* walk(
+  root: string | Buffer,
+  options: TreeToTarOptions,
+  isDiff: boolean,
+): AsyncGenerator<NewTarMember> {
   const firstNames = new Map<string, string>();
   const levels: Level[] = [];
   try {
-    levels.push(enter(openSync(root, constants.O_RDONLY | constants.O_DIRECTORY), ''));
+    const top = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+    const { as } = options;
+    const prefix = as === undefined ? '' : as.endsWith('/') ? as : `${as}/`;
+    levels.push(enter(top, prefix));
+    if (as !== undefined) {
+      const path = Buffer.from(`/proc/self/fd/${top}/.`);
+      yield* directory(prefix.slice(0, -1), { path, stats: lstatSync(path, { bigint: true }) }, isDiff);
+    }
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const base = level.names.pop();
       if (base === undefined) {
@@ -59,7 +88,7 @@ async function* walk(root: string, options: TreeToTarOptions, isDiff: boolean): 
         continue;
       }
       const name = level.prefix + base;
-      if (options.exclude?.(name) === true) continue;
+      if (options.exclude?.(name.slice(prefix.length)) === true) continue;
       const found = open(level.fd, base);
       if (found === undefined) continue;
       if (found.stats.isDirectory() && found.fd !== undefined) {

@@ -32,13 +32,22 @@ export function readRootedFile(root: string, path: string, limit: number): Buffe
   }
 }
 
-function openRooted(directory: number, path: string): number | undefined {
+/**
+ * Opens `path` as if the directory were `/`: neither links nor `..` lead out of it. With `O_NOFOLLOW` among the flags a link in the last
+ * place is opened itself (with O_PATH) or refused. Throws the system's error.
+ */
+export function openInRoot(directory: number, path: string, flags: number = constants.O_RDONLY): number {
   const how = Buffer.alloc(24);
-  // Neither a fifo nor a terminal of the tree's may hold us up or become ours.
-  how.writeBigUInt64LE(BigInt(constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY), 0);
+  // Neither a fifo nor a terminal of the tree's may hold us up or become ours; O_PATH, which opens neither, allows no such flags.
+  const careful = (flags & O_PATH) === 0 ? constants.O_NONBLOCK | constants.O_NOCTTY : 0;
+  how.writeBigUInt64LE(BigInt(flags | careful), 0);
   how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT), 16);
+  return checked(openat2(SYS_OPENAT2, directory, path, how, how.length), 'openat2', path);
+}
+
+function openRooted(directory: number, path: string): number | undefined {
   try {
-    return checked(openat2(SYS_OPENAT2, directory, path, how, how.length), 'openat2', path);
+    return openInRoot(directory, path);
   } catch (error) {
     const code = errnoCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENXIO') return undefined;

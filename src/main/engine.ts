@@ -7,10 +7,12 @@ import { internal, invalid, messageOf } from '#/base/errors.ts';
 import { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
 import { Containers } from '#/container/containers.ts';
+import { commitContainer } from '#/container/commit.ts';
 import { type ContainerContext, type ContainerDefaults, ContainerPaths } from '#/container/context.ts';
 import { Execs } from '#/container/execs.ts';
 import { Exits } from '#/container/exits.ts';
 import { Health } from '#/container/health.ts';
+import { Files } from '#/container/files.ts';
 import { Lifecycle } from '#/container/lifecycle.ts';
 import { Queries } from '#/container/queries.ts';
 import { isRunning } from '#/container/record.ts';
@@ -179,6 +181,8 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       queries: new Queries(context, (id) => execs.idsOf(id)),
       streams: new Streams({ containers, logPath: (id) => paths.log(id) }),
       execs,
+      files: new Files(context),
+      commit: (reference, options, signal) => commitContainer(context, lifecycle, reference, options, signal),
       images,
       volumes,
       networks,

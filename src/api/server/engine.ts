@@ -3,6 +3,7 @@ import type { Filters } from '#/base/filters.ts';
 import type { Attachment, TerminalSize } from '#/runtime/runtime.ts';
 import type { EventLog } from '#/state/events.ts';
 import type {
+  ContainerConfig,
   ContainerCreateBody,
   ContainerCreateResponse,
   ContainerInspectResponse,
@@ -32,6 +33,9 @@ export interface Engine {
   readonly queries: ContainerQueries;
   readonly streams: ContainerStreams;
   readonly execs: ContainerExecs;
+  readonly files: ContainerFiles;
+  /** Makes an image of a container; its id. */
+  commit(reference: string, options: CommitOptions, signal: AbortSignal): Promise<string>;
   readonly images: ImageStore;
   readonly volumes: VolumeStore;
   readonly networks: NetworkStore;
@@ -127,6 +131,28 @@ export interface ContainerExecs {
   ): Promise<{ terminal: boolean; attachment: Attachment; settled?: Promise<void> } | undefined>;
   inspect(id: string): Promise<ExecInspectResponse> | ExecInspectResponse;
   resize(id: string, size: TerminalSize): Promise<void>;
+}
+
+export interface ContainerFiles {
+  stat(reference: string, path: string): Promise<object>;
+  read(reference: string, path: string): Promise<{ stat: object; tar: AsyncIterable<Buffer> }>;
+  write(
+    reference: string,
+    path: string,
+    tar: Readable,
+    options: { noOverwriteDirNonDir: boolean; copyUIDGID: boolean },
+  ): Promise<void>;
+  changes(reference: string): Promise<{ Path: string; Kind: number }[]>;
+  export(reference: string): Promise<AsyncIterable<Buffer>>;
+}
+
+export interface CommitOptions {
+  reference?: string;
+  author?: string;
+  comment?: string;
+  pause: boolean;
+  changes: readonly string[];
+  config: ContainerConfig;
 }
 
 /** A line of a progress stream, as `docker load` and `docker import` read it. */

@@ -1,4 +1,5 @@
 import type { Route } from '../router.ts';
+import { containerFileRoutes } from './container-files.ts';
 import { containerStreamRoutes } from './container-streams.ts';
 import { containerRoutes } from './containers.ts';
 import { execRoutes } from './execs.ts';
@@ -14,6 +15,7 @@ export const ROUTES: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
   ...containerStreamRoutes,
+  ...containerFileRoutes,
   ...execRoutes,
   ...imageRoutes,
   ...volumeRoutes,

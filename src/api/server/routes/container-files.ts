@@ -1,0 +1,82 @@
+import type { ContainerConfig } from '#/wire/generated.ts';
+import { invalid } from '#/base/errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { writeAll } from '../frames.ts';
+import { type Route, route } from '../router.ts';
+
+export const containerFileRoutes: readonly Route[] = [
+  route('HEAD', '/containers/{id}/archive', async (exchange, engine) => {
+    const stat = await engine.files.stat(exchange.parameter('id'), wantedPath(exchange));
+    setStat(exchange, stat);
+    exchange.empty(200);
+  }),
+
+  route('GET', '/containers/{id}/archive', async (exchange, engine) => {
+    const { stat, tar } = await engine.files.read(exchange.parameter('id'), wantedPath(exchange));
+    setStat(exchange, stat);
+    await sendTar(exchange, tar, 'application/x-tar');
+  }),
+
+  route('PUT', '/containers/{id}/archive', async (exchange, engine) => {
+    const { query, request } = exchange;
+    const options = {
+      noOverwriteDirNonDir: query.flag('noOverwriteDirNonDir'),
+      copyUIDGID: query.flag('copyUIDGID'),
+    };
+    await engine.files.write(exchange.parameter('id'), wantedPath(exchange), request, options);
+    exchange.empty(200);
+  }),
+
+  route('GET', '/containers/{id}/changes', async (exchange, engine) => {
+    const changes = await engine.files.changes(exchange.parameter('id'));
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, changes.length === 0 ? null : changes);
+  }),
+
+  route('GET', '/containers/{id}/export', async (exchange, engine) => {
+    await sendTar(exchange, await engine.files.export(exchange.parameter('id')), 'application/octet-stream');
+  }),
+
+  route('POST', '/commit', async (exchange, engine) => {
+    const { query } = exchange;
+    const config = await exchange.body<ContainerConfig>('ContainerConfig');
+    const tag = query.text('tag');
+    const repository = query.text('repo');
+    const author = query.given('author');
+    const comment = query.given('comment');
+    const options = {
+      pause: query.text('pause') === '' || query.flag('pause'),
+      changes: query.all('changes'),
+      config,
+      ...(repository === '' ? {} : { reference: tag === '' ? repository : `${repository}:${tag}` }),
+      ...(author === undefined ? {} : { author }),
+      ...(comment === undefined ? {} : { comment }),
+    };
+    exchange.json(201, { Id: await engine.commit(query.text('container'), options, exchange.signal) });
+  }),
+];
+
+function wantedPath({ query }: Exchange): string {
+  const path = query.text('path');
+  if (path === '') throw invalid('bad parameter: path cannot be empty');
+  return path;
+}
+
+function setStat({ response }: Exchange, stat: object): void {
+  const encoded = Buffer.from(JSON.stringify(stat)).toString('base64');
+  response.setHeader('X-Docker-Container-Path-Stat', encoded);
+}
+
+async function sendTar(exchange: Exchange, tar: AsyncIterable<Buffer>, type: string): Promise<void> {
+  exchange.begin(200, type);
+  try {
+    for await (const chunk of tar) {
+      await writeAll(exchange.response, chunk);
+      if (exchange.signal.aborted) return;
+    }
+    exchange.response.end();
+  } catch {
+    // The status is gone; a connection that breaks off is what tells the client that the archive is not whole.
+    exchange.response.destroy();
+  }
+}

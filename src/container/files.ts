@@ -1,0 +1,154 @@
+import { type BigIntStats, closeSync, constants, fstatSync } from 'node:fs';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { openCompressed } from '#/archive/compression.ts';
+import { byteString } from '#/archive/tar-entry.ts';
+import { extractTar } from '#/archive/tree-extractor.ts';
+import { memberToTar, treeToTar } from '#/archive/tree-to-tar.ts';
+import { errnoCode, forbidden, invalid, notFound } from '#/base/errors.ts';
+import { openInRoot } from '#/host/rooted-file.ts';
+import { changesOf, type FilesystemChange } from './changes.ts';
+import type { Container } from './containers.ts';
+import { type ContainerContext, publish } from './context.ts';
+import { openBareRoot, openRoot } from './open-root.ts';
+import { followLinks, pathStat, type PathStat } from './path-stat.ts';
+import { lookupUser } from './user.ts';
+
+const O_PATH = 0o10000000;
+
+/** Copying in and out of containers, running or not, and what they changed. */
+export class Files {
+  readonly #context: ContainerContext;
+
+  constructor(context: ContainerContext) {
+    this.#context = context;
+  }
+
+  /** What is at a path of the container; a link in the last place is not followed, unless a slash follows it. */
+  async stat(reference: string, wanted: string): Promise<PathStat> {
+    const container = this.#context.containers.get(reference);
+    using root = await openRoot(this.#context, container);
+    const absolute = absolutePath(wanted);
+    const found = openPath(root.fd, absolute, () => missing(wanted, reference));
+    closeSync(found.fd);
+    return pathStat(root.fd, absolute, found.stats);
+  }
+
+  /** A path as a tar, its members named from the path's last component on. The container is held open until the tar has ended. */
+  async read(reference: string, wanted: string): Promise<{ stat: PathStat; tar: AsyncIterable<Buffer> }> {
+    const container = this.#context.containers.get(reference);
+    using stack = new DisposableStack();
+    const root = stack.use(await openRoot(this.#context, container));
+    const absolute = absolutePath(wanted);
+    const found = openPath(root.fd, absolute, () => missing(wanted, reference));
+    stack.defer(() => closeSync(found.fd));
+    const stat = pathStat(root.fd, absolute, found.stats);
+    publish(this.#context.events, container, 'archive-path');
+    const name = byteString(stat.name);
+    const tar = found.stats.isDirectory()
+      ? treeToTar(`/proc/self/fd/${found.fd}`, {
+          as: name,
+          exclude: belowKernel(followLinks(root.fd, absolute)),
+        })
+      : memberToTar(this.#parent(stack, root.fd, absolute), name, name);
+    return { stat, tar: held(tar, stack.move()) };
+  }
+
+  /** Unpacks a tar, plain or compressed, in a directory of the container. */
+  async write(
+    reference: string,
+    wanted: string,
+    tar: Readable,
+    options: { noOverwriteDirNonDir: boolean; copyUIDGID: boolean },
+  ): Promise<void> {
+    const container = this.#context.containers.get(reference);
+    const { record } = container;
+    using root = await openRoot(this.#context, container);
+    const target = followLinks(root.fd, absolutePath(wanted));
+    const found = openPath(root.fd, target, () => missing(wanted, reference));
+    closeSync(found.fd);
+    if (!found.stats.isDirectory()) throw invalid('extraction point is not a directory');
+    refuseReadOnly(container, target);
+    const place = `/proc/self/fd/${root.fd}`;
+    const user = options.copyUIDGID && record.config.User ? lookupUser(place, record.config.User) : undefined;
+    await extractTar((await openCompressed(tar)).stream, place, {
+      at: target.split('/').filter(Boolean).map(byteString),
+      keepKind: options.noOverwriteDirNonDir,
+      ...(user === undefined ? {} : { owner: { uid: user.uid, gid: user.gid } }),
+    });
+    publish(this.#context.events, container, 'extract-to-dir');
+  }
+
+  /** What differs from the image, ordered by path. */
+  async changes(reference: string): Promise<FilesystemChange[]> {
+    const container = this.#context.containers.get(reference);
+    // Mounts the layers, and keeps a stopped container from starting meanwhile.
+    using _ = await openBareRoot(this.#context, container);
+    return changesOf(this.#context.snapshotter, container.record);
+  }
+
+  /** The container's root filesystem as a tar, without what is mounted in it. */
+  async export(reference: string): Promise<AsyncIterable<Buffer>> {
+    const container = this.#context.containers.get(reference);
+    using stack = new DisposableStack();
+    const root = stack.use(await openBareRoot(this.#context, container));
+    publish(this.#context.events, container, 'export');
+    return held(treeToTar(`/proc/self/fd/${root.fd}`), stack.move());
+  }
+
+  #parent(stack: DisposableStack, root: number, absolute: string): number {
+    const fd = openInRoot(root, path.posix.dirname(absolute), constants.O_RDONLY | constants.O_DIRECTORY);
+    stack.defer(() => closeSync(fd));
+    return fd;
+  }
+}
+
+/** Passes a stream on and lets go of what it needs when it ends, however it ends. */
+async function* held(tar: Readable, stack: DisposableStack): AsyncGenerator<Buffer> {
+  using _ = stack;
+  yield* tar as AsyncIterable<Buffer>;
+}
+
+/** Leaves out what the kernel makes up below these directories: it has no sizes to be packed by, and is no file of the container's. */
+function belowKernel(directory: string): (member: string) => boolean {
+  return (member) => /^\/(proc|sys|dev)\//.test(`${directory === '/' ? '' : directory}/${member}`);
+}
+
+/** Absolute and clean, except that a final `/` or `/.` stays: it means "follow", and "the contents". */
+function absolutePath(wanted: string): string {
+  const clean = path.posix.join('/', wanted);
+  if (/(^|\/)\.$/.test(wanted)) return clean === '/' ? '/.' : `${clean.replace(/\/$/, '')}/.`;
+  return clean;
+}
+
+function openPath(root: number, absolute: string, absent: () => Error): { fd: number; stats: BigIntStats } {
+  const follows = /\/\.?$/.test(absolute);
+  try {
+    const kind = constants.O_DIRECTORY;
+    const fd = follows
+      ? openInRoot(root, absolute, constants.O_RDONLY | kind)
+      : openInRoot(root, absolute, O_PATH | constants.O_NOFOLLOW);
+    const stats = fstatSync(fd, { bigint: true });
+    if (follows || !stats.isDirectory()) return { fd, stats };
+    closeSync(fd);
+    return { fd: openInRoot(root, absolute, constants.O_RDONLY | kind | constants.O_NOFOLLOW), stats };
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') throw absent();
+    if (errnoCode(error) === 'ENOTDIR') throw invalid(`lstat ${absolute}: not a directory`);
+    throw error;
+  }
+}
+
+function missing(wanted: string, reference: string): Error {
+  return notFound(`Could not find the file ${wanted} in container ${reference}`);
+}
+
+function refuseReadOnly({ record }: Container, target: string): void {
+  const mount = record.mounts
+    .filter(({ destination }) => target === destination || target.startsWith(`${destination}/`))
+    .toSorted((a, b) => b.destination.length - a.destination.length)[0];
+  if (mount !== undefined && !mount.readWrite) throw forbidden('mounted volume is marked read-only');
+  if (mount === undefined && record.hostConfig.ReadonlyRootfs === true) {
+    throw forbidden('container rootfs is marked read-only');
+  }
+}

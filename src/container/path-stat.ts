@@ -1,0 +1,95 @@
+import { type BigIntStats, closeSync, lstatSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { errnoCode, invalid } from '#/base/errors.ts';
+import { formatNanos } from '#/base/time.ts';
+import { openInRoot } from '#/host/rooted-file.ts';
+
+const O_PATH = 0o10000000;
+/** The kernel's MAXSYMLINKS. */
+const MAX_LINKS = 40;
+
+/** What `X-Docker-Container-Path-Stat` tells of a path; field names are the header's. */
+export interface PathStat {
+  name: string;
+  size: number;
+  /** Go's os.FileMode. */
+  mode: number;
+  /** RFC 3339. */
+  mtime: string;
+  /** Where a symlink leads to in the end, as an absolute path in the container; else empty. */
+  linkTarget: string;
+}
+
+// Bits of Go's os.FileMode (its package io/fs).
+const GO_DIRECTORY = 0x80000000;
+const GO_SYMLINK = 0x08000000;
+const GO_DEVICE = 0x04000000;
+const GO_FIFO = 0x02000000;
+const GO_SOCKET = 0x01000000;
+const GO_SETUID = 0x00800000;
+const GO_SETGID = 0x00400000;
+const GO_CHARACTER = 0x00200000;
+const GO_STICKY = 0x00100000;
+
+export function pathStat(root: number, absolute: string, stats: BigIntStats): PathStat {
+  return {
+    name: path.posix.basename(absolute) || '/',
+    size: Number(stats.size),
+    mode: goFileMode(stats),
+    mtime: formatNanos(stats.mtimeNs),
+    linkTarget: stats.isSymbolicLink() ? followLinks(root, absolute) : '',
+  };
+}
+
+export function goFileMode(stats: BigIntStats): number {
+  const mode = Number(stats.mode);
+  let bits = mode & 0o777;
+  if (stats.isDirectory()) bits += GO_DIRECTORY;
+  else if (stats.isSymbolicLink()) bits += GO_SYMLINK;
+  else if (stats.isFIFO()) bits += GO_FIFO;
+  else if (stats.isSocket()) bits += GO_SOCKET;
+  else if (stats.isBlockDevice()) bits += GO_DEVICE;
+  else if (stats.isCharacterDevice()) bits += GO_DEVICE + GO_CHARACTER;
+  if ((mode & 0o4000) !== 0) bits += GO_SETUID;
+  if ((mode & 0o2000) !== 0) bits += GO_SETGID;
+  if ((mode & 0o1000) !== 0) bits += GO_STICKY;
+  return bits;
+}
+
+/** The path without links that this one comes to below the open root; what does not exist is taken as a plain name. */
+export function followLinks(root: number, absolute: string): string {
+  const ahead = absolute.split('/').toReversed();
+  let done: string[] = [];
+  let links = 0;
+  for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      done.pop();
+      continue;
+    }
+    const target = linkIn(root, `/${done.join('/')}`, name);
+    if (target === undefined) {
+      done.push(name);
+      continue;
+    }
+    if (++links > MAX_LINKS) throw invalid(`too many levels of symbolic links in "${absolute}"`);
+    if (target.startsWith('/')) done = [];
+    ahead.push(...target.split('/').toReversed());
+  }
+  return `/${done.join('/')}`;
+}
+
+function linkIn(root: number, parent: string, name: string): string | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openInRoot(root, parent, O_PATH);
+    const file = `/proc/self/fd/${fd}/${name}`;
+    return lstatSync(file).isSymbolicLink() ? readlinkSync(file) : undefined;
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined;
+    throw error;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

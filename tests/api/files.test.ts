@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+
+import { tar } from '../tar-writer.ts';
+import { type Api, field } from './client.ts';
+import { onEveryEngine } from './engines.ts';
+
+const archive = (id: string, path: string, more = ''): string =>
+  `/containers/${id}/archive?path=${encodeURIComponent(path)}${more}`;
+
+const names = (body: Buffer): string[] =>
+  execFileSync('tar', ['-tP'], { input: body, encoding: 'utf8', timeout: 5000 }).trimEnd().split('\n');
+
+async function statOf(api: Api, id: string, path: string): Promise<Record<string, unknown>> {
+  const { status, headers } = await api.head(archive(id, path)).reply();
+  assert.equal(status, 200);
+  const header = String(headers['x-docker-container-path-stat']);
+  return JSON.parse(Buffer.from(header, 'base64').toString()) as Record<string, unknown>;
+}
+
+onEveryEngine('files', ({ check }) => {
+  for (const state of ['stopped', 'running']) {
+    const make = async (api: Api, line: string, body: Record<string, unknown> = {}): Promise<string> => {
+      if (state === 'running') {
+        const id = await api.run(`${line}; touch /ready; exec sleep 600`, body);
+        for (let i = 0; i < 100; i++) {
+          if ((await api.head(archive(id, '/ready')).reply()).status === 200) break;
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        return id;
+      }
+      const id = await api.run(line, body);
+      await api.post(`/containers/${id}/wait`).is(200);
+      return id;
+    };
+
+    check(`stat of a ${state} container's paths`, async (api) => {
+      const id = await make(
+        api,
+        'echo four >/f; chmod 4750 /f; ln -s f /l; ln -s / /top; ln -s ../../../up /tmp/l',
+      );
+      const { mtime, ...file } = await statOf(api, id, '/f');
+      assert.match(String(mtime), /^\d{4}-.*\d[Z+-]/);
+      assert.deepEqual(file, { name: 'f', size: 5, mode: 0x800000 + 0o750, linkTarget: '' });
+      const link = await statOf(api, id, '/l');
+      assert.deepEqual([link['name'], link['linkTarget']], ['l', '/f']);
+      assert.equal((await statOf(api, id, 'top/etc/'))['name'], 'etc');
+      assert.equal((await statOf(api, id, '/tmp'))['mode'], 0x80000000 + 0x100000 + 0o777);
+      assert.equal((await statOf(api, id, '/tmp/l'))['linkTarget'], '/up');
+      await api
+        .get(archive(id, '/none'))
+        .is(404, { message: `Could not find the file /none in container ${id}` });
+      await api.head(archive(id, '/none')).is(404);
+    });
+
+    check(`read from a ${state} container`, async (api) => {
+      const id = await make(api, 'mkdir -p /d/sub; echo x >/d/sub/file; ln -s /d /ld');
+      const read = async (path: string): Promise<string[]> =>
+        names((await api.get(archive(id, path)).reply()).body);
+      assert.deepEqual(await read('/d'), ['d/', 'd/sub/', 'd/sub/file']);
+      assert.deepEqual(await read('/d/.'), ['./', './sub/', './sub/file']);
+      assert.deepEqual(await read('/d/sub/file'), ['file']);
+      assert.deepEqual(await read('/ld'), ['ld']);
+      assert.deepEqual(await read('/ld/'), ['ld/', 'ld/sub/', 'ld/sub/file']);
+      assert.ok((await read('/')).includes('/etc/passwd'));
+    });
+
+    check(`write into a ${state} container`, async (api) => {
+      const id = await make(api, 'mkdir /in; ln -s /in /li; mkdir /in/kept; ln -s /etc /in/out');
+      await api
+        .put(
+          archive(id, '/li'),
+          tar([
+            { name: 'a', data: 'A', mode: 0o640, uid: 1000 },
+            { name: 'out/b', data: 'B' },
+          ]),
+        )
+        .is(200);
+      assert.deepEqual(names((await api.get(archive(id, '/in')).reply()).body), [
+        'in/',
+        'in/a',
+        'in/kept/',
+        'in/out',
+      ]);
+      assert.equal((await statOf(api, id, '/etc/b'))['size'], 1);
+      await api
+        .put(archive(id, '/in/a'), tar([]))
+        .is([400, 500], { message: /extraction point is not a directory/ });
+      await api.put(archive(id, '/none'), tar([])).is(404, { message: /Could not find the file \/none/ });
+      await api
+        .put(archive(id, '/in', '&noOverwriteDirNonDir=true'), tar([{ name: 'kept', data: '' }]))
+        .is([400, 500], { message: /cannot overwrite directory "\/in\/kept" with non-directory/ });
+    });
+
+    check(`volumes of a ${state} container are seen, and read-only is read-only`, async (api) => {
+      await api.post('/volumes/create', { Name: `filed-${state}` }).is(201);
+      const id = await make(api, 'echo v >/v/file', {
+        HostConfig: { Binds: [`filed-${state}:/v`, `filed-${state}:/ro:ro`] },
+      });
+      assert.equal((await statOf(api, id, '/v/file'))['size'], 2);
+      await api.put(archive(id, '/v'), tar([{ name: 'new', data: 'xyz' }])).is(200);
+      assert.equal((await statOf(api, id, '/ro/new'))['size'], 3);
+      await api.put(archive(id, '/ro'), tar([])).is([400, 403, 500], { message: /marked read-only/ });
+      await api.delete(`/containers/${id}?force=1`).is(204);
+      await api.delete(`/volumes/filed-${state}`).is(204);
+    });
+
+    check(`changes of a ${state} container`, async (api) => {
+      const id = await make(
+        api,
+        'mkdir /new; echo >/new/f; rm /etc/shadow; echo >>/etc/group; chmod 755 /etc/passwd',
+      );
+      const changes = (await api.get(`/containers/${id}/changes`).is(200)) as {
+        Path: string;
+        Kind: number;
+      }[];
+      assert.deepEqual(
+        changes
+          .filter(({ Path }) => Path !== '/ready')
+          .map(({ Path, Kind }) => `${Kind} ${Path}`)
+          .toSorted(),
+        ['0 /etc', '0 /etc/group', '0 /etc/passwd', '1 /new', '1 /new/f', '2 /etc/shadow'],
+      );
+    });
+  }
+
+  check('nothing changed is null', async (api) => {
+    const id = await api.create();
+    await api.get(`/containers/${id}/changes`).is(200, (value) => value === null);
+    await api.get('/containers/none/changes').is(404, { message: 'No such container: none' });
+  });
+
+  check('a read-only root is not written to', async (api) => {
+    const id = await api.run('sleep 600', { HostConfig: { ReadonlyRootfs: true } });
+    await api
+      .put(archive(id, '/'), tar([]))
+      .is([400, 403, 500], { message: /container rootfs is marked read-only/ });
+  });
+
+  check('export leaves volumes out', async (api) => {
+    const id = await api.run('echo x >/mine; echo v >/v/file; exec sleep 600', { Volumes: { '/v': {} } });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const found = names((await api.get(`/containers/${id}/export`).reply()).body);
+    assert.ok(found.includes('mine') && found.includes('v/') && found.includes('bin/busybox'));
+    assert.ok(!found.includes('v/file'));
+  });
+
+  check('commit makes an image of what a container wrote', async (api) => {
+    const id = await api.run('echo said >/kept; rm /etc/shadow; exec sleep 600', { Env: ['A=1'] });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const query = `container=${id}&repo=made&tag=v1&author=me&comment=why&changes=${encodeURIComponent('CMD ["cat","/kept"]')}`;
+    const image = field(await api.post(`/commit?${query}`, {}).is(201), 'Id');
+    assert.match(image, /^sha256:/);
+    await api.get('/images/made:v1/json').is(200, {
+      Id: image,
+      Author: 'me',
+      Comment: 'why',
+      Config: { Cmd: ['cat', '/kept'], Env: (env) => Array.isArray(env) && env.includes('A=1') },
+    });
+    const ran = await api.output('cat /kept; ls /etc/shadow', { Image: 'made:v1' });
+    assert.equal(ran.stdout, 'said\n');
+    assert.notEqual(ran.code, 0);
+    await api.get(`/containers/${id}/json`).is(200, { State: { Status: 'running' } });
+    await api.delete('/images/made:v1').is(200);
+    await api.post('/commit?container=none').is(404, { message: 'No such container: none' });
+  });
+});
