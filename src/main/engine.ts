@@ -18,6 +18,7 @@ import { Queries } from '#/container/queries.ts';
 import { isRunning } from '#/container/record.ts';
 import { restartPolicies, restoreContainers } from '#/container/restore.ts';
 import { RootFilesystems } from '#/container/rootfs.ts';
+import { Stats } from '#/container/stats.ts';
 import { Streams } from '#/container/streams.ts';
 import { DirectoryContentStore } from '#/content/directory-content-store.ts';
 import type { CgroupLayout } from '#/host/cgroup-layout.ts';
@@ -180,6 +181,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       lifecycle,
       queries: new Queries(context, (id) => execs.idsOf(id)),
       streams: new Streams({ containers, logPath: (id) => paths.log(id) }),
+      stats: new Stats(containers),
       execs,
       files: new Files(context),
       commit: (reference, options, signal) => commitContainer(context, lifecycle, reference, options, signal),

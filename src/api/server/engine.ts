@@ -8,6 +8,7 @@ import type {
   ContainerCreateResponse,
   ContainerInspectResponse,
   ContainerPruneResponse,
+  ContainerStatsResponse,
   ContainerSummary,
   ContainerTopResponse,
   ContainerWaitResponse,
@@ -32,6 +33,7 @@ export interface Engine {
   readonly lifecycle: ContainerLifecycle;
   readonly queries: ContainerQueries;
   readonly streams: ContainerStreams;
+  readonly stats: ContainerStats;
   readonly execs: ContainerExecs;
   readonly files: ContainerFiles;
   /** Makes an image of a container; its id. */
@@ -121,6 +123,14 @@ export interface ContainerStreams {
     },
     signal: AbortSignal,
   ): Promise<{ terminal: boolean; frames: AsyncIterable<LogFrame> }>;
+}
+
+export interface ContainerStats {
+  samples(
+    reference: string,
+    options: { stream: boolean; oneShot: boolean },
+    signal: AbortSignal,
+  ): AsyncIterable<ContainerStatsResponse>;
 }
 
 export interface ContainerExecs {

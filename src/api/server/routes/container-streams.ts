@@ -32,6 +32,15 @@ export const containerStreamRoutes: readonly Route[] = [
     exchange.response.end();
   }),
 
+  route('GET', '/containers/{id}/stats', async (exchange, engine) => {
+    const { query, version, signal } = exchange;
+    const options = {
+      stream: query.flag('stream', true),
+      oneShot: !version.below('1.41') && query.flag('one-shot'),
+    };
+    await exchange.jsonLines(engine.stats.samples(exchange.parameter('id'), options, signal));
+  }),
+
   route('GET', '/containers/{id}/attach/ws', (exchange) => refuseWebSocket(exchange)),
 ];
 
