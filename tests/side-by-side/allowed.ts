@@ -24,4 +24,21 @@ export const ALLOWED: Record<string, string> = {
 };
 
 /** The same for Hull's own CLI beside the docker CLI, both talking to Hull. */
-export const ALLOWED_CLI: Record<string, string> = {};
+export const ALLOWED_CLI: Record<string, string> = {
+  "docker inspect made --format '{{json .HostConfig}}'":
+    'hull shows all that the engine says, docker only the fields of its own version of the structure',
+  "docker image inspect layered:v1 --format '{{json .Config.ExposedPorts}} {{.Config.User}} {{.Architecture}} {{.Os}} {{.Id}}'":
+    'docker sorts the keys of maps, hull keeps the image’s own order',
+  "docker image inspect bare:v1 --format '{{.Comment}} {{json .Config.Cmd}}'":
+    'an empty list where docker has null',
+};
+
+/**
+ * Beside a docker CLI older than 28, whose messages hull has, only exit codes and standard output are compared; these also
+ * differ there.
+ */
+export const ALLOWED_OLD_CLI: Record<string, string> = {
+  "docker inspect made --format '{{json .Config}}'": 'fields that the older structure does not have',
+  "docker image inspect layered:v1 --format '{{json .Config}}'": 'fields that the older structure always has',
+  'docker run --help | head -3': 'the help is laid out anew',
+};

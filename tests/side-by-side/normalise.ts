@@ -15,7 +15,7 @@ const RULES: [RegExp, string][] = [
   [/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, '<mac>'],
   [/\b10\.\d+\.\d+\.\d+(\/\d+)?\b/g, '<address>'],
   [/:(3[2-9]|[4-5]\d|6[0-5])\d{3}\b/g, ':<port>'],
-  [/"Pid":\d+/g, '"Pid":<pid>'],
+  [/"Pid":\d+/g, '"Pid":"<pid>"'],
   // What failed is told by the end of the chain; how it got there is the runtime's (runc under containerd, or crun).
   [
     /(failed to create (task for container|shim task)|OCI runtime (create|start|exec) failed|crun:).*?(exec:? |stat |chdir )/g,
@@ -39,5 +39,24 @@ export function normalise(text: string, { words, contentIds }: Particulars): str
     [...contentIds].some((known) => known.startsWith(id)) ? id : '<id>',
   );
   for (const [pattern, replacement] of RULES) result = result.replaceAll(pattern, replacement);
-  return result.replaceAll(LOWER_CASED, (word) => word.toLowerCase());
+  return result
+    .replaceAll(LOWER_CASED, (word) => word.toLowerCase())
+    .split('\n')
+    .map((line) => (/^\{.*\}$/.test(line) ? sortedKeys(line) : line))
+    .join('\n');
+}
+
+/** A document's fields in one order: Go writes them in its structures', maps in the alphabet's. */
+function sortedKeys(line: string): string {
+  const sort = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(sort);
+    if (typeof value !== 'object' || value === null) return value;
+    const entries = Object.entries(value).map(([key, each]): [string, unknown] => [key, sort(each)]);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  };
+  try {
+    return JSON.stringify(sort(JSON.parse(line)));
+  } catch {
+    return line;
+  }
 }

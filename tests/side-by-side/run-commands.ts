@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -20,6 +20,12 @@ const COMMAND_TIMEOUT_MS = 40_000;
 export function commands(): string[] {
   const text = readFileSync(path.join(import.meta.dirname, 'commands.txt'), 'utf8');
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** The docker CLI's major version. */
+export function dockerCliVersion(): number {
+  const text = execFileSync('docker', ['--version'], { encoding: 'utf8', timeout: 10_000 });
+  return Number(/version (\d+)/.exec(text)?.[1] ?? 0);
 }
 
 /** Runs the list against one engine with one program in the place of `docker`. */
@@ -48,7 +54,7 @@ export async function runCommands(
       const { stdout, stderr, code } = await shell(command, directory, daemon);
       const clean = (text: string): string => {
         const normal = normalise(text, particulars);
-        return program === 'hull' ? normal.replaceAll('hull', 'docker').replaceAll('Hull', 'Docker') : normal;
+        return engine === 'hull' ? normal.replaceAll('hull', 'docker').replaceAll('Hull', 'Docker') : normal;
       };
       outcomes.push({ command, stdout: clean(stdout), stderr: clean(stderr), code });
     }
