@@ -7,7 +7,7 @@ import { test } from 'node:test';
 const BELOW = ['base', 'wire', 'oci', 'host', 'content', 'state', 'archive', 'snapshot', 'registry', 'disk'];
 const ALLOWED: Record<string, readonly string[]> = {
   main: ['cli', 'api', 'build', 'container', 'image', 'network', 'volume', 'runtime', ...BELOW],
-  cli: ['api/client', 'base', 'wire', 'oci'],
+  cli: ['api/client', 'base', 'wire', 'oci', 'archive'],
   'api/client': ['base', 'wire', 'oci'],
   api: ['build', 'container', 'image', 'network', 'volume', 'runtime', ...BELOW],
   build: ['container', 'image', 'network', 'volume', 'runtime', ...BELOW],

@@ -33,12 +33,36 @@ export const COMMANDS: readonly CommandEntry[] = [
     'Attach local standard input, output, and error streams to a running container',
     () => import('./container/attach.ts'),
   ),
+  entry(
+    'container commit',
+    ['commit'],
+    "Create a new image from a container's changes",
+    () => import('./container/commit.ts'),
+  ),
+  entry(
+    'container cp',
+    ['cp'],
+    'Copy files/folders between a container and the local filesystem',
+    () => import('./container/cp.ts'),
+  ),
   entry('container create', ['create'], 'Create a new container', () => import('./container/create.ts')),
+  entry(
+    'container diff',
+    ['diff'],
+    "Inspect changes to files or directories on a container's filesystem",
+    () => import('./container/diff.ts'),
+  ),
   entry(
     'container exec',
     ['exec'],
     'Execute a command in a running container',
     () => import('./container/exec.ts'),
+  ),
+  entry(
+    'container export',
+    ['export'],
+    "Export a container's filesystem as a tar archive",
+    () => import('./container/export.ts'),
   ),
   entry(
     'container inspect',

@@ -23,7 +23,12 @@ export const containerFileRoutes: readonly Route[] = [
       noOverwriteDirNonDir: query.flag('noOverwriteDirNonDir'),
       copyUIDGID: query.flag('copyUIDGID'),
     };
-    await engine.files.write(exchange.parameter('id'), wantedPath(exchange), request, options);
+    try {
+      await engine.files.write(exchange.parameter('id'), wantedPath(exchange), request, options);
+    } catch (error) {
+      await passOver(request);
+      throw error;
+    }
     exchange.empty(200);
   }),
 
@@ -55,6 +60,19 @@ export const containerFileRoutes: readonly Route[] = [
     exchange.json(201, { Id: await engine.commit(query.text('container'), options, exchange.signal) });
   }),
 ];
+
+/** As much as Go's server reads of a refused body. */
+const PASSED_OVER = 256 << 10;
+
+/** Clients write the whole body before they read why it was refused: closing on them at once is all that they would see. */
+async function passOver(request: Exchange['request']): Promise<void> {
+  let left = PASSED_OVER;
+  if (request.destroyed || request.readableEnded) return;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    left -= chunk.length;
+    if (left < 0) return;
+  }
+}
 
 function wantedPath({ query }: Exchange): string {
   const path = query.text('path');
