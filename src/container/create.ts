@@ -184,7 +184,7 @@ function checkHealthcheck({ Healthcheck: check }: ContainerConfig): void {
   if ((check?.Retries ?? 0) < 0) throw invalid('Retries in Healthcheck cannot be negative');
 }
 
-function checkRestartPolicy(host: HostConfig): void {
+export function checkRestartPolicy(host: HostConfig): void {
   const policy = host.RestartPolicy;
   const name = policy?.Name ?? '';
   if (!['', 'no', 'always', 'unless-stopped', 'on-failure'].includes(name)) {

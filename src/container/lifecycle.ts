@@ -5,6 +5,7 @@ import { shortId } from '#/base/ids.ts';
 import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
+import type { ContainerUpdateBody } from '#/wire/generated.ts';
 import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { createContainer, type CreateRequest } from './create.ts';
@@ -15,6 +16,7 @@ import { removeContainer } from './remove.ts';
 import { parseContainerName } from './names.ts';
 import { parseSignal } from './signals.ts';
 import { startContainer } from './start.ts';
+import { updateContainer } from './update.ts';
 
 export interface StopOptions {
   signal?: string;
@@ -68,6 +70,10 @@ export class Lifecycle {
       throw error;
     }
     if (container.task !== undefined) this.#exits.watch(container, container.task);
+  }
+
+  async update(reference: string, body: ContainerUpdateBody): Promise<{ Warnings: string[] }> {
+    return updateContainer(this.#context, this.#context.containers.get(reference), body);
   }
 
   /** Asks it to stop, and kills it when its time is over. `notModified` when it does not run. */

@@ -11,6 +11,7 @@ import type {
   ContainerStatsResponse,
   ContainerSummary,
   ContainerTopResponse,
+  ContainerUpdateBody,
   ContainerWaitResponse,
   ExecConfig,
   ExecInspectResponse,
@@ -63,6 +64,7 @@ export interface ContainerLifecycle {
   kill(reference: string, signal?: string): Promise<void>;
   pause(reference: string): Promise<void>;
   unpause(reference: string): Promise<void>;
+  update(reference: string, body: ContainerUpdateBody): Promise<{ Warnings: string[] }>;
   rename(reference: string, name: string): Promise<void>;
   resize(reference: string, size: TerminalSize): Promise<void>;
   remove(reference: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;

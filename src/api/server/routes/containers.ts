@@ -1,5 +1,5 @@
 import { invalid } from '#/base/errors.ts';
-import type { ContainerCreateBody } from '#/wire/generated.ts';
+import type { ContainerCreateBody, ContainerUpdateBody } from '#/wire/generated.ts';
 import { adaptCreateBody } from '../compat/container-create.ts';
 import { adaptInspect } from '../compat/container-inspect.ts';
 import type { StopOptions, WaitCondition } from '../engine.ts';
@@ -85,6 +85,13 @@ export const containerRoutes: readonly Route[] = [
   route('POST', '/containers/{id}/unpause', async (exchange, engine) => {
     await engine.lifecycle.unpause(exchange.parameter('id'));
     exchange.empty();
+  }),
+
+  route('POST', '/containers/{id}/update', async (exchange, engine) => {
+    const body = await exchange.body<ContainerUpdateBody>('ContainerUpdateBody');
+    const { Warnings } = await engine.lifecycle.update(exchange.parameter('id'), body);
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, { Warnings: Warnings.length > 0 ? Warnings : null });
   }),
 
   route('POST', '/containers/{id}/rename', async (exchange, engine) => {
