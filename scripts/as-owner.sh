@@ -3,4 +3,5 @@
 set -euo pipefail
 owner=$(stat -c %U "$(dirname "$(readlink -f "$0")")/..")
 if [ "$owner" = "$(id -un)" ] || [ "$owner" = UNKNOWN ]; then exec "$@"; fi
-exec runuser -u "$owner" -- env PATH="$PATH" "$@"
+home=$(getent passwd "$owner" | cut -d: -f6)
+exec runuser -u "$owner" -- env PATH="$PATH" HOME="$home" "$@"
