@@ -300,7 +300,8 @@ export const GROUPS: Record<string, Group> = {
       { name: 'idle', title: 'monitor of an idle container, PSS', unit: 'MB', promise: { atMost: 1 } },
     ],
     measure: async (peers) => {
-      await sleep(3000);
+      // At rest: what starting and loading the image needed has been given back (src/main/idle-memory.ts takes five seconds).
+      await sleep(6000);
       const rest = Object.fromEntries(peers.map((peer) => [peer.name, [peer.daemonMemory() / 1e6]]));
       return [rest, ...(await idleMemory(peers))];
     },

@@ -71,9 +71,6 @@ export class Exits {
       const phases = context.logger.phases('exit');
       this.#health.unwatch(container);
       await releaseRun(context, container, phases);
-      await task.remove();
-      container.task = undefined;
-      phases.mark('task');
       const ranMs = Date.now() - Date.parse(record.state.startedAt);
       Object.assign(record.state, {
         status: 'exited',
@@ -93,6 +90,10 @@ export class Exits {
       if (restart === undefined) this.#restarts.delete(container.id);
       else this.#scheduleRestart(container, restart.delayMs);
       context.containers.save(container);
+      // Only now: what the monitor left is all that knows the exit code until the record does.
+      await task.remove();
+      container.task = undefined;
+      phases.mark('task');
       if (exit.oomKilled) publish(context.events, container, 'oom');
       publish(context.events, container, 'die', {
         exitCode: String(exit.code),

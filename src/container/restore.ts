@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { errnoCode, messageOf } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import { nowTimestamp } from '#/base/time.ts';
@@ -97,7 +98,7 @@ async function settle(
     return;
   }
   const wasRunning = isRunning(record);
-  if (task !== undefined && (wasRunning || task.pid > 0)) {
+  if (task !== undefined && (wasRunning || (await isAlive(task)))) {
     // Running, or ended while nobody looked: then its end is settled like any other. Or it started, and nobody was told.
     container.task = task;
     if (!wasRunning) Object.assign(record.state, { status: 'running', startedAt: nowTimestamp() });
@@ -106,7 +107,7 @@ async function settle(
     exits.watch(container, task);
     return;
   }
-  // A start that was cut off before the process ran, or the host itself went down.
+  // A start that was cut off before the process ran, an end that was recorded but not cleared away, or a reboot.
   await task?.remove();
   await releaseRun(context, container);
   if (wasRunning) {
@@ -118,8 +119,15 @@ async function settle(
     });
   }
   context.containers.save(container);
-  if (wasRunning && record.hostConfig.AutoRemove)
+  if (record.hostConfig.AutoRemove && record.state.status === 'exited')
     await removeContainer(context, container, { volumes: true });
+}
+
+/** Whether its process runs: it was started, and has not ended as far as the monitor or its record say. */
+async function isAlive(task: Task): Promise<boolean> {
+  if (task.pid === 0) return false;
+  const ended = task.exited.then(() => true);
+  return !(await Promise.race([ended, setImmediate(false)]));
 }
 
 /** Namespaces, mounts and run directories that no container's record knows. */
