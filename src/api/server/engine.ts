@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Filters } from '#/base/filters.ts';
+import type { LogOptions } from '#/container/streams.ts';
 import type { Attachment, TerminalSize } from '#/runtime/runtime.ts';
 import type { EventLog } from '#/state/events.ts';
 import type {
@@ -113,16 +114,7 @@ export interface ContainerStreams {
   }>;
   logs(
     reference: string,
-    options: {
-      stdout: boolean;
-      stderr: boolean;
-      follow: boolean;
-      since?: bigint;
-      until?: bigint;
-      tail?: number;
-      timestamps: boolean;
-      details: boolean;
-    },
+    options: LogOptions,
     signal: AbortSignal,
   ): Promise<{ terminal: boolean; frames: AsyncIterable<LogFrame> }>;
 }

@@ -1,4 +1,5 @@
 import { invalid } from '#/base/errors.ts';
+import type { LogOptions } from '#/container/streams.ts';
 import { parseUnixTime } from '#/base/time.ts';
 import { outputMediaType } from '../compat/output-media-type.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../detach-keys.ts';
@@ -50,16 +51,7 @@ function refuseWebSocket(exchange: Exchange): void {
   });
 }
 
-function logOptions(query: Query): {
-  stdout: boolean;
-  stderr: boolean;
-  follow: boolean;
-  since?: bigint;
-  until?: bigint;
-  tail?: number;
-  timestamps: boolean;
-  details: boolean;
-} {
+function logOptions(query: Query): LogOptions {
   const stdout = query.flag('stdout');
   const stderr = query.flag('stderr');
   if (!stdout && !stderr) {
