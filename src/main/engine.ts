@@ -22,6 +22,7 @@ import { Stats } from '#/container/stats.ts';
 import { Streams } from '#/container/streams.ts';
 import { DirectoryContentStore } from '#/content/directory-content-store.ts';
 import type { CgroupLayout } from '#/host/cgroup-layout.ts';
+import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { Images } from '#/image/images.ts';
@@ -39,6 +40,7 @@ import { Volumes } from '#/volume/volumes.ts';
 import type { SystemInfo } from '#/wire/generated.ts';
 import type { DaemonConfig } from './daemon-config.ts';
 import { engineId } from './engine-id.ts';
+import { Programs } from './programs.ts';
 import { systemInfo } from './system-info.ts';
 
 /** An engine at work. Containers run on when it shuts down, and the next engine on the data root finds them. */
@@ -120,7 +122,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     mounts: { unmount: (diffId) => rootfs.unmountLayer(diffId) },
   });
 
-  const swapLimit = hasSwapLimit(layout);
+  const support = cgroupSupport(layout);
   const limits = ownLimits();
   const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '');
   const context: ContainerContext = {
@@ -144,7 +146,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       oomScoreAdj: limits.oomScoreAdj,
       canLowerOomScore: limits.mayRaise,
       cpus: os.availableParallelism(),
-      swapLimit,
+      swapLimit: support.swap,
     },
     defaults,
   };
@@ -160,6 +162,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   let current = config;
   const lifecycle = new Lifecycle(context, exits, health);
+  const programs = new Programs(defaults, (name) => current.runtimes[name]?.path);
   const info = async (): Promise<SystemInfo> =>
     systemInfo({
       id: engineId(dataRoot),
@@ -168,13 +171,14 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       dataRoot,
       storageDriver: snapshotter.name,
       cgroupVersion: layout.version,
-      swapLimit,
+      support,
       volumeDrivers: volumes.drivers,
       eventReaders: events.readers,
       version: engineVersion().Version ?? '',
       config: current,
       defaults,
       runtimes: [...runtimes.keys()],
+      ...(await programs.versions()),
     });
   return {
     api: {
@@ -189,7 +193,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       volumes,
       networks,
       events,
-      system: { info },
+      system: { info, version: () => programs.version() },
     },
     reload: (next) => {
       current = next;
@@ -276,10 +280,6 @@ async function ociRuntimes(
 function monitorPath(): string {
   const directory = typeof __dirname === 'string' ? __dirname : path.join(import.meta.dirname, '../../dist');
   return path.join(directory, 'hull-monitor');
-}
-
-function hasSwapLimit(layout: CgroupLayout): boolean {
-  return layout.version === 2 || existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes');
 }
 
 function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: string): ContainerDefaults {

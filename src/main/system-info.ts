@@ -1,12 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { nowTimestamp } from '#/base/time.ts';
 import type { Containers } from '#/container/containers.ts';
 import type { ContainerDefaults } from '#/container/context.ts';
+import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import { listMounts } from '#/host/mounts.ts';
-import type { SystemInfo } from '#/wire/generated.ts';
+import type { RegistryServiceConfig, SystemInfo } from '#/wire/generated.ts';
 import type { DaemonConfig } from './daemon-config.ts';
+import { infoWarnings } from './info-warnings.ts';
+import type { ProgramVersion } from './program-version.ts';
 
 export interface SystemInfoSources {
   id: string;
@@ -15,20 +18,24 @@ export interface SystemInfoSources {
   dataRoot: string;
   storageDriver: string;
   cgroupVersion: 1 | 2;
-  swapLimit: boolean;
+  support: CgroupSupport;
   volumeDrivers: string[];
   eventReaders: number;
   version: string;
   config: DaemonConfig;
   defaults: ContainerDefaults;
   runtimes: readonly string[];
+  /** What the default runtime and the init say of themselves. */
+  runtimeVersion: ProgramVersion | undefined;
+  initVersion: ProgramVersion | undefined;
 }
 
 /** `GET /info`: what `docker info` prints and what clients look for before they decide what they can ask. */
 export function systemInfo(sources: SystemInfoSources): SystemInfo {
   const states = sources.containers.all().map(({ record }) => record.state.status);
   const count = (...wanted: string[]): number => states.filter((state) => wanted.includes(state)).length;
-  const { config, defaults } = sources;
+  const { config, defaults, support } = sources;
+  const ipForward = readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() === '1';
   return {
     ID: sources.id,
     Containers: states.length,
@@ -44,18 +51,19 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
       Authorization: [],
       Log: ['json-file', 'none'],
     },
-    MemoryLimit: true,
-    SwapLimit: sources.swapLimit,
-    CpuCfsPeriod: true,
-    CpuCfsQuota: true,
-    CPUShares: true,
-    CPUSet: true,
-    PidsLimit: true,
-    OomKillDisable: sources.cgroupVersion === 1,
-    IPv4Forwarding: readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() === '1',
+    MemoryLimit: support.memory,
+    SwapLimit: support.swap,
+    CpuCfsPeriod: support.cpuQuota,
+    CpuCfsQuota: support.cpuQuota,
+    CPUShares: support.cpuShares,
+    CPUSet: support.cpuset,
+    PidsLimit: support.pids,
+    OomKillDisable: support.oomKillDisable,
+    IPv4Forwarding: ipForward,
     Debug: config.debug,
-    NFd: 0,
-    NGoroutines: 0,
+    NFd: readdirSync('/proc/self/fd').length,
+    // Node's nearest to a goroutine: what keeps its event loop turning.
+    NGoroutines: process.getActiveResourcesInfo().length,
     SystemTime: nowTimestamp(),
     LoggingDriver: defaults.logDriver,
     CgroupDriver: 'cgroupfs',
@@ -69,22 +77,10 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     NCPU: os.availableParallelism(),
     MemTotal: os.totalmem(),
     IndexServerAddress: 'https://index.docker.io/v1/',
-    RegistryConfig: {
-      InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8'],
-      IndexConfigs: {
-        'docker.io': { Name: 'docker.io', Mirrors: config.registryMirrors, Secure: true, Official: true },
-        ...Object.fromEntries(
-          config.insecureRegistries.map((name) => [
-            name,
-            { Name: name, Mirrors: [], Secure: false, Official: false },
-          ]),
-        ),
-      },
-      Mirrors: config.registryMirrors,
-    },
-    HttpProxy: process.env['HTTP_PROXY'] ?? '',
-    HttpsProxy: process.env['HTTPS_PROXY'] ?? '',
-    NoProxy: process.env['NO_PROXY'] ?? '',
+    RegistryConfig: registryConfig(config),
+    HttpProxy: withoutCredentials(environment('HTTP_PROXY')),
+    HttpsProxy: withoutCredentials(environment('HTTPS_PROXY')),
+    NoProxy: environment('NO_PROXY'),
     Name: os.hostname(),
     Labels: config.labels,
     ExperimentalBuild: false,
@@ -102,20 +98,55 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
       Error: '',
       RemoteManagers: null,
     },
-    LiveRestoreEnabled: true,
+    LiveRestoreEnabled: config.liveRestore,
     Isolation: '',
     InitBinary: defaults.initPath === undefined ? '' : path.basename(defaults.initPath),
     ContainerdCommit: { ID: '' },
-    RuncCommit: { ID: '' },
-    InitCommit: { ID: '' },
+    RuncCommit: { ID: sources.runtimeVersion?.commit || 'N/A' },
+    InitCommit: { ID: sources.initVersion?.commit || sources.initVersion?.version || 'N/A' },
     SecurityOptions: [
       'name=seccomp,profile=builtin',
       ...(sources.cgroupVersion === 2 ? ['name=cgroupns'] : []),
     ],
     ProductLicense: 'Apache-2.0',
     CDISpecDirs: [],
-    Warnings: sources.swapLimit ? [] : ['WARNING: No swap limit support'],
+    FirewallBackend: { Driver: 'nftables' },
+    ...addressPools(config),
+    Warnings: infoWarnings({ support, cgroupVersion: sources.cgroupVersion, ipForward, config }),
   };
+}
+
+/** Insecure registries are networks or names (moby's registry/config.go). */
+function registryConfig({ insecureRegistries, registryMirrors }: DaemonConfig): RegistryServiceConfig {
+  const networks = insecureRegistries.filter((entry) => /^[\d.:a-fA-F]+\/\d+$/.test(entry));
+  const names = insecureRegistries.filter((entry) => !networks.includes(entry));
+  const mirrors = registryMirrors.map((url) => (url.endsWith('/') ? url : `${url}/`));
+  return {
+    InsecureRegistryCIDRs: [...new Set([...networks, '::1/128', '127.0.0.0/8'])],
+    IndexConfigs: {
+      'docker.io': { Name: 'docker.io', Mirrors: mirrors, Secure: true, Official: true },
+      ...Object.fromEntries(
+        names.map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]),
+      ),
+    },
+    Mirrors: mirrors,
+  };
+}
+
+function addressPools({ network }: DaemonConfig): Pick<SystemInfo, 'DefaultAddressPools'> {
+  if (network.defaultAddressPools === undefined) return {};
+  return {
+    DefaultAddressPools: network.defaultAddressPools.map(({ base, size }) => ({ Base: base, Size: size })),
+  };
+}
+
+function environment(name: string): string {
+  return process.env[name] || process.env[name.toLowerCase()] || '';
+}
+
+/** Names and passwords in a proxy's URL are nobody's business (moby's daemon/config/config.go, MaskCredentials). */
+function withoutCredentials(url: string): string {
+  return url.replace(/^(\w+:\/\/)[^/@]*@/, '$1xxxxx:xxxxx@');
 }
 
 function operatingSystem(): string {

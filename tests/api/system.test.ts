@@ -64,6 +64,12 @@ onEveryEngine('system', ({ check }) => {
     await api
       .get('/v9.99/info')
       .is(400, says(/client version 9\.99 is too new\. Maximum supported API version is 1\.\d+/));
+    // What is no version is a path, and a path that is not there.
+    for (const prefix of ['v', 'vx', 'v1.41x', 'V1.41', 'v-1']) await api.get(`/!${prefix}/info`).is(404);
+    for (const prefix of ['v1.41.0', 'v01.41', 'v1.24']) await api.get(`/!${prefix}/_ping`).is(200);
+    for (const prefix of ['v1', 'v.', 'v1..', 'v0', 'v1.11']) {
+      await api.get(`/!${prefix}/_ping`).is(400, says(/is too old\. Minimum supported/));
+    }
     await api.get('/!containers/json').is(200);
   });
   check('an unknown path is 404', async (api) => {
@@ -96,6 +102,40 @@ onEveryEngine('system', ({ check }) => {
       Plugins: { Volume: ['local'] },
       SecurityOptions: (list) => JSON.stringify(list).includes('seccomp'),
     });
+  });
+  check('info has the keys that clients of its version read', async (api) => {
+    const given = (value: unknown): boolean => value !== undefined;
+    const switches =
+      'MemoryLimit SwapLimit CpuCfsPeriod CpuCfsQuota CPUShares CPUSet PidsLimit OomKillDisable IPv4Forwarding BridgeNfIptables BridgeNfIp6tables Debug ExperimentalBuild LiveRestoreEnabled';
+    const texts =
+      'ID SystemTime KernelVersion OSVersion IndexServerAddress Architecture HttpProxy HttpsProxy NoProxy Isolation InitBinary';
+    const typed = (names: string, type: string): [string, (value: unknown) => boolean][] =>
+      names.split(' ').map((name) => [name, (value) => typeof value === type]);
+    await api.get('/info').is(200, {
+      ...Object.fromEntries([
+        ...typed(switches, 'boolean'),
+        ...typed(texts, 'string'),
+        ...typed('NFd NGoroutines NEventsListener', 'number'),
+      ]),
+      DriverStatus: (list) => Array.isArray(list),
+      Labels: (list) => Array.isArray(list),
+      Warnings: (list) => Array.isArray(list) || list === null,
+      RegistryConfig: { IndexConfigs: { 'docker.io': { Official: true, Secure: true } }, Mirrors: given },
+      Runtimes: { runc: { path: 'runc' } },
+      RuncCommit: { ID: /./, Expected: /./ },
+      InitCommit: { ID: given, Expected: given },
+      ContainerdCommit: { ID: given, Expected: given },
+      Plugins: { Network: given, Log: given },
+    });
+  });
+  check('version names the programs beside the engine', async (api) => {
+    const version = (await api.get('/version').is(200)) as {
+      Components: { Name: string; Version: string }[];
+    };
+    const names = version.Components.map(({ Name }) => Name);
+    assert.equal(names[0], 'Engine');
+    assert.ok(names.includes('runc') || names.includes('crun'), names.join());
+    for (const { Name, Version } of version.Components) assert.match(Version, /^\d/, Name);
   });
   check('events of a life', async (api) => {
     const since = Math.floor(Date.now() / 1000);

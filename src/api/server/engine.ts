@@ -25,6 +25,7 @@ import type {
   NetworkInspect,
   NetworkSummary,
   SystemInfo,
+  SystemVersion,
   Volume,
   VolumePruneResponse,
 } from '#/wire/generated.ts';
@@ -217,4 +218,5 @@ export interface NetworkStore {
 
 export interface SystemFacts {
   info(): Promise<SystemInfo>;
+  version(): Promise<SystemVersion>;
 }

@@ -1,12 +1,12 @@
 import { invalid, notFound } from '#/base/errors.ts';
 import { parseUnixTime } from '#/base/time.ts';
 import { adaptEvent } from '../compat/events.ts';
+import { adaptInfo } from '../compat/system-info.ts';
 import { jsonStreamMediaType } from '../compat/output-media-type.ts';
 import { systemDiskUsage } from '../disk-usage.ts';
 import type { Exchange } from '../exchange.ts';
 import { writeAll } from '../frames.ts';
 import { route, type Route } from '../router.ts';
-import { engineVersion } from '../engine-version.ts';
 
 const ping = (exchange: Exchange): void => {
   const { response } = exchange;
@@ -20,10 +20,12 @@ const ping = (exchange: Exchange): void => {
 export const systemRoutes: readonly Route[] = [
   route('GET', '/_ping', ping),
   route('HEAD', '/_ping', ping),
-  route('GET', '/version', (exchange) => exchange.json(200, engineVersion())),
+  route('GET', '/version', async (exchange, engine) => {
+    exchange.json(200, await engine.system.version());
+  }),
 
   route('GET', '/info', async (exchange, engine) => {
-    exchange.json(200, await engine.system.info());
+    exchange.json(200, adaptInfo(await engine.system.info(), exchange.version));
   }),
 
   route('GET', '/system/df', async (exchange, engine) => {
