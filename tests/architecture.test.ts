@@ -4,10 +4,22 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 /** Which rooms a room may import, itself always included. The order is the house, top to bottom. */
-const BELOW = ['base', 'wire', 'oci', 'host', 'content', 'state', 'archive', 'snapshot', 'registry', 'disk'];
+const BELOW = [
+  'base',
+  'wire',
+  'oci',
+  'template',
+  'host',
+  'content',
+  'state',
+  'archive',
+  'snapshot',
+  'registry',
+  'disk',
+];
 const ALLOWED: Record<string, readonly string[]> = {
   main: ['cli', 'api', 'build', 'container', 'image', 'network', 'volume', 'runtime', ...BELOW],
-  cli: ['api/client', 'base', 'wire', 'oci', 'archive'],
+  cli: ['api/client', 'base', 'wire', 'oci', 'template', 'archive'],
   'api/client': ['base', 'wire', 'oci'],
   api: ['build', 'container', 'image', 'network', 'volume', 'runtime', ...BELOW],
   build: ['container', 'image', 'network', 'volume', 'runtime', ...BELOW],
@@ -24,6 +36,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   state: ['base', 'wire', 'oci'],
   host: ['base'],
   oci: ['base'],
+  template: ['base'],
   wire: [],
   base: [],
 };

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
+import { parseBool } from '#/base/go-scalars.ts';
 import { splitFields, splitPair } from '../flags/comma-separated.ts';
-import { parseBool, parseMemorySize } from '../flags/scalar.ts';
+import { parseMemorySize } from '../flags/scalar.ts';
 
 export interface MountOption {
   Type: string;

@@ -1,5 +1,6 @@
+import { parseBool } from '#/base/go-scalars.ts';
 import { displayName, type FlagSpec } from './flag-spec.ts';
-import { parseBool, scalarParser } from './scalar.ts';
+import { scalarParser } from './scalar.ts';
 
 /** The command line itself is wrong. Shown with the command's usage; exit code 125. */
 export class FlagError extends Error {

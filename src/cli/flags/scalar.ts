@@ -1,28 +1,13 @@
+import { parseByteSize } from '#/base/go-scalars.ts';
+
 /**
  * The values flags take besides plain text, with the words of Go's parsers, which is what users of Docker have met.
  * Each throws an Error whose message is the reason alone.
  */
-export function parseBool(value: string): boolean {
-  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
-  if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
-  throw new Error(`strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
-}
-
-const SIZE_UNITS = 'bkmgtp';
 
 /** A memory size in binary units (`512m`, `1.5g`, `1024`, `64MiB`): bytes. */
 export function parseMemorySize(value: string): number {
-  const end = /[\d. ](?=[^\d. ]*$)/.exec(value)?.index ?? -1;
-  const number = value.slice(0, end + 1).replace(/ $/, '');
-  const suffix = value.slice(end + 1);
-  if (end === -1 || number.startsWith('-')) throw new Error(`invalid size: '${value}'`);
-  if (!/^\+?(?:\d+\.?\d*|\.\d+)$/.test(number)) {
-    throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(number)}: invalid syntax`);
-  }
-  if (!/^(?:b|[kmgtp](?:b|ib)?)?$/i.test(suffix)) throw new Error(`invalid suffix: '${suffix}'`);
-  return Math.trunc(
-    Number(number) * 1024 ** Math.max(0, SIZE_UNITS.indexOf(suffix.slice(0, 1).toLowerCase())),
-  );
+  return parseByteSize(value, 1024);
 }
 
 const DURATION_UNITS: Record<string, number> = {

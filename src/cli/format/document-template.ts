@@ -1,6 +1,6 @@
 import { messageOf } from '#/base/errors.ts';
 import { StatusError } from '../command.ts';
-import { compileTemplate, type Template } from '../template/evaluate.ts';
+import { compileTemplate, type Template } from '#/template/evaluate.ts';
 import { ROOT_SHAPES } from './document-shapes.ts';
 import { parseDocument } from './parse-document.ts';
 import { shapedValue } from './shaped-value.ts';

@@ -1,7 +1,7 @@
 import { messageOf } from '#/base/errors.ts';
 import type { Terminal } from '../terminal.ts';
-import { compileTemplate, type Template } from '../template/evaluate.ts';
-import { type GoStruct, jsonObject, type Value } from '../template/values.ts';
+import { compileTemplate, type Template } from '#/template/evaluate.ts';
+import { type GoStruct, jsonObject, type Value } from '#/template/values.ts';
 import type { Listing, ListingOptions } from './listing.ts';
 import { alignColumns } from './table.ts';
 

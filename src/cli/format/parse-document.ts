@@ -1,4 +1,4 @@
-import { BigNumber, type Value } from '../template/values.ts';
+import { BigNumber, type Value } from '#/template/values.ts';
 
 /** JSON with every integer kept exact. */
 export function parseDocument(text: string): Value {

@@ -1,8 +1,8 @@
 import { messageOf } from '#/base/errors.ts';
 import { StatusError } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
-import { compileTemplate, type Template } from '../template/evaluate.ts';
-import { type GoStruct, isMap, toJson, type Value } from '../template/values.ts';
+import { compileTemplate, type Template } from '#/template/evaluate.ts';
+import { type GoStruct, isMap, toJson, type Value } from '#/template/values.ts';
 
 /** Docker's exit code for a template that cannot be parsed. */
 const PARSE_FAILED = 64;

@@ -1,4 +1,4 @@
-import { Formatted, type GoStruct, isMap, toJson, type Value } from '../template/values.ts';
+import { Formatted, type GoStruct, isMap, toJson, type Value } from '#/template/values.ts';
 import { type Shape, shapeOf } from './document-shapes.ts';
 import { goDuration } from '#/base/time.ts';
 import { goTime } from './units.ts';

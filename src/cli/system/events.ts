@@ -5,7 +5,7 @@ import { FORMAT } from '../format/format-flag.ts';
 import { parseDocument } from '../format/parse-document.ts';
 import { timeFlag } from '../format/time-flag.ts';
 import { localTimestamp } from '../format/units.ts';
-import { display, type Value } from '../template/values.ts';
+import { display, type Value } from '#/template/values.ts';
 
 interface EventMessage {
   Type: string;
