@@ -60,8 +60,7 @@ function checkSum(buffer: Buffer, at: number): void {
   const stated = number(buffer, at + 148, 8, 'checksum');
   // Four bytes at a time, in two halves that cannot overflow into each other; the sum's own field counts as blanks.
   let sum = 0;
-  for (let i = at; i < at + BLOCK; i += 4) {
-    const word = buffer.readInt32LE(i);
+  for (const word of wordsOf(buffer, at)) {
     if (word !== 0) sum += (word & 0x00ff00ff) + ((word >>> 8) & 0x00ff00ff);
   }
   let unsigned = (sum & 0xffff) + Math.floor(sum / 0x10000) + 8 * 0x20;
@@ -69,6 +68,13 @@ function checkSum(buffer: Buffer, at: number): void {
   if (stated !== unsigned && stated !== unsigned - highBytes(buffer, at) * 256) {
     throw invalid('archive/tar: invalid tar header');
   }
+}
+
+/** The block as 32-bit numbers: where it lies, or in a copy where its place is not one of theirs. */
+function wordsOf(buffer: Buffer, at: number): Int32Array {
+  const offset = buffer.byteOffset + at;
+  if (offset % 4 === 0) return new Int32Array(buffer.buffer, offset, BLOCK / 4);
+  return new Int32Array(Uint8Array.prototype.slice.call(buffer, at, at + BLOCK).buffer);
 }
 
 /** Some old tars summed signed characters: each byte above 127 then counts 256 less. */

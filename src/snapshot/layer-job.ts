@@ -21,7 +21,7 @@ export type ToWorker =
 export type FromWorker =
   | { kind: 'free'; slot: number }
   | { kind: 'abandoned'; job: number }
-  | { kind: 'done'; job: number; digest: string; header: RecipeHeader }
+  | { kind: 'done'; job: number; header: RecipeHeader }
   | { kind: 'failed'; job: number; invalid: boolean; message: string; cause?: string };
 
 /** Bytes of one slot, and how many there are: what of a tar is under way at most. */

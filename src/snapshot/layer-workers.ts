@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
@@ -31,8 +32,7 @@ export class LayerWorkers {
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const result = await worker.write(tar, layer);
-      return { diffId: digestFromHex(result.digest), header: result.header };
+      return await worker.write(tar, layer);
     } finally {
       signal?.removeEventListener('abort', abort);
       tar.destroy();
@@ -116,15 +116,17 @@ class LayerWorker {
     this.#result.reject(reason);
   }
 
-  async write(tar: Readable, layer: LayerJob): Promise<Done> {
+  async write(tar: Readable, layer: LayerJob): Promise<WrittenLayer> {
     const job = ++this.#job;
     this.#result = Promise.withResolvers();
     const { promise } = this.#result;
     this.#used = 0;
     this.#post({ kind: 'begin', job, layer });
     try {
+      const pumped = this.#pump(tar, job);
       // Ends with the worker's failure though the stream should stall meanwhile.
-      return await Promise.race([this.#pump(tar, job).then(() => promise), promise]);
+      const { header } = await Promise.race([pumped.then(() => promise), promise]);
+      return { diffId: await pumped, header };
     } catch (error) {
       await this.#abandon(job);
       throw error;
@@ -142,10 +144,16 @@ class LayerWorker {
     await promise;
   }
 
-  async #pump(tar: Readable, job: number): Promise<void> {
-    for await (const chunk of tar) await this.#send(chunk as Buffer, job);
+  /** Hashes on the way: the worker has the longer part of the work already. */
+  async #pump(tar: Readable, job: number): Promise<Digest> {
+    const hash = createHash('sha256');
+    for await (const chunk of tar) {
+      hash.update(chunk as Buffer);
+      await this.#send(chunk as Buffer, job);
+    }
     this.#flush();
     this.#post({ kind: 'end', job });
+    return digestFromHex(hash.digest('hex'));
   }
 
   async #send(chunk: Buffer, job: number): Promise<void> {

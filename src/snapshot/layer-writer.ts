@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type TarHandler, TarParser } from '#/archive/tar-parser.ts';
 import { isKind, messageOf } from '#/base/errors.ts';
@@ -8,8 +7,8 @@ import { DirectoryLayerWriter } from './overlay/directory-layer-writer.ts';
 import { type RecipeHeader, RecipeWriter } from './recipe.ts';
 
 /**
- * The worker thread that writes layers, one at a time: it reads the tar from shared slots, hashes it and hands its members to
- * the writer of the wanted kind. All in here is synchronous: it has the thread to itself.
+ * The worker thread that writes layers, one at a time: it reads the tar from shared slots and hands its members to the writer
+ * of the wanted kind. All in here is synchronous: it has the thread to itself.
  */
 interface LayerWriter extends TarHandler {
   /** Completes the layer and makes it durable. */
@@ -20,7 +19,6 @@ interface LayerWriter extends TarHandler {
 
 class Writing {
   readonly job: number;
-  readonly #hash: Hash = createHash('sha256');
   readonly #recipe: RecipeWriter;
   readonly #writer: LayerWriter;
   readonly #parser: TarParser;
@@ -34,7 +32,6 @@ class Writing {
   }
 
   push(chunk: Buffer): void {
-    this.#hash.update(chunk);
     this.#parser.push(chunk);
   }
 
@@ -42,7 +39,7 @@ class Writing {
     this.#parser.end();
     const header = this.#writer.finish();
     this.#recipe.finish(header);
-    return { kind: 'done', job: this.job, digest: this.#hash.digest('hex'), header };
+    return { kind: 'done', job: this.job, header };
   }
 
   abandon(): void {

@@ -1,21 +1,30 @@
-import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { invalid } from '#/base/errors.ts';
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { errnoCode, invalid } from '#/base/errors.ts';
 import { EROFS_BLOCK, MAX_BLOCKS } from './erofs-format.ts';
 
-const BUFFER = 4 << 20;
-/** Dirty bytes after which the disk is set to work, so that the fsync at the end finds little left to do. */
-const WRITEBACK = 64 << 20;
+/** The compiler's library has it among the browser's things alone. */
+declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
 
-/** An image in the making: appended to, with places kept free that are filled in later. Synchronous, for a worker thread. */
+const BUFFER = 4 << 20;
+const WASM_PAGE = 64 << 10;
+
+/**
+ * An image in the making: appended to, with places kept free that are filled in later. Synchronous, for a worker thread.
+ *
+ * Whole buffers go straight to the disk, past the page cache: a large layer is written once and read rarely, and copying it into
+ * pages, and those out again, took as long as all the rest of the work on it. What is small or lies across goes through the cache.
+ */
 export class ImageFile {
   readonly #fd: number;
-  readonly #buffer = Buffer.allocUnsafe(BUFFER);
+  /** Undefined where the filesystem knows no direct writes. */
+  readonly #direct: number | undefined;
+  readonly #buffer = alignedBuffer(BUFFER);
   #used = 0;
   #flushed = 0;
-  #sinceWriteback = 0;
 
   constructor(file: string) {
     this.#fd = openSync(file, 'wx', 0o600);
+    this.#direct = openDirect(file);
   }
 
   /** Where the next byte goes. */
@@ -67,18 +76,19 @@ export class ImageFile {
       return;
     }
     if (position + bytes.length > this.#flushed) this.flush();
-    writeAll(this.#fd, bytes, bytes.length, position);
+    writeAll(this.#fd, bytes, position);
   }
 
   flush(): void {
-    writeAll(this.#fd, this.#buffer, this.#used, this.#flushed);
+    const isWhole = this.#used === BUFFER && this.#flushed % EROFS_BLOCK === 0;
+    let done = 0;
+    if (isWhole && this.#direct !== undefined) {
+      done = writeSync(this.#direct, this.#buffer, 0, BUFFER, this.#flushed);
+    }
+    // A direct write that fell short (of a full disk) cannot go on from where it is, and the other tells why.
+    writeAll(this.#fd, this.#buffer.subarray(done, this.#used), this.#flushed + done);
     this.#flushed += this.#used;
-    this.#sinceWriteback += this.#used;
     this.#used = 0;
-    if (this.#sinceWriteback < WRITEBACK) return;
-    this.#sinceWriteback = 0;
-    // A failure shows again in finish().
-    fdatasync(this.#fd, () => {});
   }
 
   /** Makes the image durable and closes it. Returns the bytes it takes on the disk. */
@@ -87,16 +97,32 @@ export class ImageFile {
     ftruncateSync(this.#fd, this.#flushed);
     fsyncSync(this.#fd);
     const { blocks } = fstatSync(this.#fd);
-    closeSync(this.#fd);
+    this.abandon();
     return blocks * 512;
   }
 
   abandon(): void {
     closeSync(this.#fd);
+    if (this.#direct !== undefined) closeSync(this.#direct);
   }
 }
 
-function writeAll(fd: number, bytes: Buffer, length: number, position: number): void {
+/** Direct writes take memory that begins at a block of the disk, as WebAssembly's does, which begins at a page. */
+function alignedBuffer(length: number): Buffer {
+  return Buffer.from(new WebAssembly.Memory({ initial: length / WASM_PAGE }).buffer);
+}
+
+/** open(2): EINVAL where the filesystem does not support O_DIRECT. */
+function openDirect(file: string): number | undefined {
+  try {
+    return openSync(file, constants.O_WRONLY | constants.O_DIRECT);
+  } catch (error) {
+    if (errnoCode(error) === 'EINVAL') return undefined;
+    throw error;
+  }
+}
+
+function writeAll(fd: number, bytes: Buffer, position: number): void {
   let done = 0;
-  while (done < length) done += writeSync(fd, bytes, done, length - done, position + done);
+  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
