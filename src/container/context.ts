@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
 import { shortId } from '#/base/ids.ts';
+import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import type { Images } from '#/image/images.ts';
 import type { Networks } from '#/network/networks.ts';
 import type { RuntimeRlimit } from '#/oci/runtime-spec.ts';
@@ -10,7 +11,6 @@ import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { EventLog } from '#/state/events.ts';
 import type { Volumes } from '#/volume/volumes.ts';
 import type { Container, Containers } from './containers.ts';
-import type { LimitSupport } from './resources.ts';
 import type { RootFilesystems } from './rootfs.ts';
 import type { SpecHost } from './spec.ts';
 
@@ -27,7 +27,8 @@ export interface ContainerContext {
   events: EventLog;
   logger: Logger;
   paths: ContainerPaths;
-  host: SpecHost & LimitSupport;
+  host: SpecHost;
+  limits: CgroupSupport;
   defaults: ContainerDefaults;
 }
 

@@ -12,13 +12,13 @@ import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
 import type { ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImageConfig } from './merge-config.ts';
 import { parseVolumesFrom, wantedMounts } from './mounts.ts';
 import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
 import { inventName, parseContainerName } from './names.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
-import { checkResources } from './resources.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
 import { withoutEffect } from './without-effect.ts';
@@ -122,8 +122,9 @@ function checkHostConfig(
   config: ContainerConfig,
   requested: HostConfig,
 ): { host: HostConfig; warnings: string[] } {
-  const { resources, warnings } = checkResources(requested, context.host);
+  const { resources, warnings } = checkResources(requested, context.limits);
   const host: HostConfig = resources;
+  completeLimits(host);
   parseSecurityOptions(host.SecurityOpt ?? []);
   if (config.StopSignal) parseSignal(config.StopSignal);
   if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {
@@ -153,9 +154,7 @@ function checkHostConfig(
     throw invalid(`unknown or invalid runtime name: ${host.Runtime}`);
   }
   if (host.Isolation && host.Isolation !== 'default') {
-    throw invalid(
-      `invalid isolation: ${host.Isolation}: this engine runs containers with the isolation "default"`,
-    );
+    throw invalid(`invalid isolation ${JSON.stringify(host.Isolation)} on linux`);
   }
   checkLogConfig(context, host);
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };

@@ -8,24 +8,27 @@ import type {
   RuntimeThrottle,
 } from '#/oci/runtime-spec.ts';
 import type { Resources, ThrottleDevice } from '#/wire/generated.ts';
+import type { RetiredResources } from '#/wire/retired-fields.ts';
 
 // The kernel's default, and the unit in which Docker turns `--cpus` into a quota (microseconds).
 const CPU_PERIOD = 100_000;
 
 /** The limits of a request as the runtime specification says them; devices are someone else's. */
-export function runtimeResources(resources: Resources): RuntimeResources {
+export function runtimeResources(resources: Resources & RetiredResources): RuntimeResources {
   const result: RuntimeResources = {};
   const memory = runtimeMemory(resources);
   if (memory !== undefined) result.memory = memory;
   const cpu = runtimeCpu(resources);
   if (cpu !== undefined) result.cpu = cpu;
-  if (resources.PidsLimit) result.pids = { limit: resources.PidsLimit < 0 ? -1 : resources.PidsLimit };
+  const pids = resources.PidsLimit;
+  // The runtimes want -1 to take a limit away; clients say it with 0 as well.
+  if (pids !== undefined && pids !== null) result.pids = { limit: pids <= 0 ? -1 : pids };
   const blockIO = runtimeBlockIo(resources);
   if (blockIO !== undefined) result.blockIO = blockIO;
   return result;
 }
 
-function runtimeMemory(resources: Resources): RuntimeMemory | undefined {
+function runtimeMemory(resources: Resources & RetiredResources): RuntimeMemory | undefined {
   const memory: RuntimeMemory = {};
   if (resources.Memory) {
     memory.limit = resources.Memory;
@@ -35,12 +38,14 @@ function runtimeMemory(resources: Resources): RuntimeMemory | undefined {
   if (resources.MemoryReservation) memory.reservation = resources.MemoryReservation;
   const swappiness = resources.MemorySwappiness;
   if (swappiness !== undefined && swappiness !== null && swappiness >= 0) memory.swappiness = swappiness;
+  if (resources.KernelMemoryTCP) memory.kernelTCP = resources.KernelMemoryTCP;
   if (resources.OomKillDisable) memory.disableOOMKiller = true;
   return nonEmpty(memory);
 }
 
 function runtimeCpu(resources: Resources): RuntimeCpu | undefined {
   const cpu: RuntimeCpu = {};
+  if ((resources.CpuShares ?? 0) < 0) throw invalid('shares: invalid argument');
   if (resources.CpuShares) cpu.shares = resources.CpuShares;
   if (resources.NanoCpus) {
     cpu.period = CPU_PERIOD;
@@ -80,7 +85,7 @@ function runtimeThrottle({ Path = '', Rate = 0 }: ThrottleDevice): RuntimeThrott
 
 function deviceNumbers(path: string): { major: number; minor: number } {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw invalid(`lstat ${path}: no such file or directory`);
+  if (stat === undefined) throw invalid(`stat ${path}: no such file or directory`);
   return splitDeviceNumber(stat.rdev);
 }
 
@@ -91,89 +96,4 @@ export function splitDeviceNumber(rdev: number): { major: number; minor: number 
 
 function nonEmpty<T extends object>(value: T): T | undefined {
   return Object.keys(value).length > 0 ? value : undefined;
-}
-
-/** What this host's cgroups can limit. */
-export interface LimitSupport {
-  cpus: number;
-  swapLimit: boolean;
-}
-
-const LEAST_MEMORY = 6 << 20;
-
-/** Checks the limits against each other and the host, in Docker's words; returns them as they will be, and warnings. */
-export function checkResources<R extends Resources>(
-  resources: R,
-  host: LimitSupport,
-): { resources: R; warnings: string[] } {
-  const checked = { ...resources };
-  const warnings: string[] = [];
-  const { Memory: memory = 0, MemorySwap: swap = 0, MemoryReservation: reservation = 0 } = checked;
-  if (memory !== 0 && memory < LEAST_MEMORY) throw invalid('Minimum memory limit allowed is 6MB');
-  if (memory > 0 && swap > 0 && swap < memory) {
-    throw invalid('Minimum memoryswap limit should be larger than memory limit, see usage');
-  }
-  if (memory === 0 && swap > 0) {
-    throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
-  }
-  if (reservation !== 0 && reservation < LEAST_MEMORY)
-    throw invalid('Minimum memory reservation allowed is 6MB');
-  if (memory > 0 && reservation > memory) {
-    throw invalid('Minimum memory limit can not be less than memory reservation limit, see usage');
-  }
-  if (memory > 0 && !host.swapLimit && swap !== -1) {
-    warnings.push(
-      'Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.',
-    );
-    checked.MemorySwap = -1;
-  }
-  const swappiness = checked.MemorySwappiness;
-  if (
-    swappiness !== undefined &&
-    swappiness !== null &&
-    swappiness !== -1 &&
-    (swappiness < 0 || swappiness > 100)
-  ) {
-    throw invalid(`Invalid value: ${swappiness}, valid memory swappiness range is 0-100`);
-  }
-  checkCpu(checked, host);
-  if (checked.BlkioWeight && (checked.BlkioWeight < 10 || checked.BlkioWeight > 1000)) {
-    throw invalid('Range of blkio weight is from 10 to 1000');
-  }
-  if (checked.OomKillDisable && memory === 0) {
-    warnings.push(
-      'OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.',
-    );
-  }
-  return { resources: checked, warnings };
-}
-
-function checkCpu(resources: Resources, host: LimitSupport): void {
-  const { NanoCpus: nano = 0, CpuPeriod: period = 0, CpuQuota: quota = 0 } = resources;
-  if (nano > 0 && period > 0) {
-    throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set.');
-  }
-  if (nano > 0 && quota > 0)
-    throw invalid('Conflicting options: Nano CPUs and CPU Quota cannot both be set.');
-  if (nano < 0 || nano > host.cpus * 1e9) {
-    throw invalid(
-      `range of CPUs is from 0.01 to ${host.cpus.toFixed(2)}, as there are only ${host.cpus} CPUs available`,
-    );
-  }
-  if (period !== 0 && (period < 1000 || period > 1_000_000)) {
-    throw invalid('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
-  }
-  if (quota > 0 && quota < 1000) throw invalid('CPU cfs quota can not be less than 1ms (i.e. 1000)');
-  for (const [kind, list] of [
-    ['cpuset.cpus', resources.CpusetCpus],
-    ['cpuset.mems', resources.CpusetMems],
-  ]) {
-    if (list && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) throw invalid(`Invalid value ${list} for ${kind}`);
-  }
-  const highest = Math.max(-1, ...(resources.CpusetCpus ?? '').split(/[,-]/).filter(Boolean).map(Number));
-  if (highest >= host.cpus) {
-    throw invalid(
-      `Requested CPUs are not available - requested ${resources.CpusetCpus}, available: 0-${host.cpus - 1}`,
-    );
-  }
 }

@@ -13,6 +13,7 @@ import type {
   RuntimeDeviceRule,
   RuntimeMount,
   RuntimeProcess,
+  RuntimeResources,
   RuntimeRlimit,
   RuntimeSeccomp,
   RuntimeSpec,
@@ -96,7 +97,7 @@ export function containerSpec(
   const { devices, rules } = containerDevices(inputs.devices, hostConfig);
   spec.linux.devices = devices;
   spec.linux.resources = {
-    ...runtimeResources(hostConfig),
+    ...startResources(hostConfig),
     devices: [...(spec.linux.resources?.devices ?? []), ...rules],
   };
   spec.linux.sysctl = sysctls(inputs, hostConfig);
@@ -116,6 +117,12 @@ export function containerSpec(
   if (hostConfig.MaskedPaths) spec.linux.maskedPaths = hostConfig.MaskedPaths;
   if (hostConfig.ReadonlyPaths) spec.linux.readonlyPaths = hostConfig.ReadonlyPaths;
   return { spec, warnings };
+}
+
+/** A limit of processes that was taken away is none. */
+function startResources(hostConfig: HostConfig): RuntimeResources {
+  const { pids, ...others } = runtimeResources(hostConfig);
+  return pids === undefined || pids.limit < 0 ? others : { ...others, pids };
 }
 
 function containerProcess(

@@ -4,6 +4,9 @@ import type { ContainerContext } from './context.ts';
 /** Options that were accepted and do nothing here, a sentence each: they go back to the client as warnings. */
 export function withoutEffect(host: HostConfig, context: ContainerContext): string[] {
   const warnings: string[] = [];
+  if (host.NetworkMode === 'host' && Object.keys(host.PortBindings ?? {}).length > 0) {
+    warnings.push('Published ports are discarded when using host network mode');
+  }
   const says = (present: unknown, sentence: string): void => {
     if (present) warnings.push(sentence);
   };

@@ -15,17 +15,25 @@ const V1: CgroupLayout = {
 };
 
 test('cgroupSupport() looks for the files of v1 controllers, because kernels are built without some', () => {
-  const without = cgroupSupport(V1, (file) => !file.includes('memsw'));
-  assert.deepEqual(without, {
+  const read = (file: string): string => `read ${file}`;
+  const without = cgroupSupport(V1, { read, exists: (file) => !/memsw|rt_period/.test(file) });
+  assert.partialDeepStrictEqual(without, {
     memory: true,
     swap: false,
+    swappiness: true,
     oomKillDisable: true,
     cpuQuota: true,
     cpuShares: true,
+    cpuRealtime: false,
     cpuset: false,
+    cpusetCpus: '',
     pids: false,
+    blkioWeight: false,
   });
-  assert.equal(cgroupSupport(V1, () => true).swap, true);
+  const cpuset = { mount: '/cg/cpuset', controllers: ['cpuset'] };
+  const whole = cgroupSupport({ ...V1, v1: [...V1.v1, cpuset] }, { read, exists: () => true });
+  assert.equal(whole.swap, true);
+  assert.equal(whole.cpusetMems, 'read /cg/cpuset/cpuset.mems');
 });
 
 test('cgroupSupport() takes what controllers v2 offers', () => {
@@ -36,13 +44,15 @@ test('cgroupSupport() takes what controllers v2 offers', () => {
     unified: '/cg',
     unifiedControllers: ['memory', 'pids'],
   });
-  assert.deepEqual(support, {
+  assert.partialDeepStrictEqual(support, {
     memory: true,
     swap: true,
+    swappiness: false,
     oomKillDisable: false,
     cpuQuota: false,
     cpuShares: false,
     cpuset: false,
     pids: true,
+    blkioReadBps: false,
   });
 });

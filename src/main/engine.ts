@@ -123,7 +123,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   });
 
   const support = cgroupSupport(layout);
-  const limits = ownLimits();
+  const own = ownLimits();
   const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '');
   const context: ContainerContext = {
     containers,
@@ -141,13 +141,12 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       cgroupVersion: layout.version,
       architecture: process.arch,
       kernel: os.release(),
-      capabilities: capabilitiesOfMask(limits.capabilityMask),
-      hardLimits: limits.hard,
-      oomScoreAdj: limits.oomScoreAdj,
-      canLowerOomScore: limits.mayRaise,
-      cpus: os.availableParallelism(),
-      swapLimit: support.swap,
+      capabilities: capabilitiesOfMask(own.capabilityMask),
+      hardLimits: own.hard,
+      oomScoreAdj: own.oomScoreAdj,
+      canLowerOomScore: own.mayRaise,
     },
+    limits: support,
     defaults,
   };
   const execs = new Execs(context);

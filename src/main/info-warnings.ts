@@ -2,7 +2,10 @@ import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import type { DaemonConfig } from './daemon-config.ts';
 
 export interface WarningFacts {
-  support: CgroupSupport;
+  support: Pick<
+    CgroupSupport,
+    'memory' | 'swap' | 'oomKillDisable' | 'cpuQuota' | 'cpuShares' | 'cpuset' | 'pids'
+  >;
   cgroupVersion: 1 | 2;
   ipForward: boolean;
   config: Pick<DaemonConfig, 'hosts' | 'tls'>;

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
+import type { RuntimeResources, RuntimeSpec } from '#/oci/runtime-spec.ts';
 
 /**
  * Runs containers from OCI bundles. A container behind namespaces and one behind a hypervisor are two Runtimes, and no
@@ -79,7 +79,7 @@ export interface Task {
   /** Host pids of the container's processes. */
   pids(): Promise<number[]>;
   /** Applies changed limits: the `linux.resources` object of the runtime specification. */
-  update(resources: object): Promise<void>;
+  update(resources: RuntimeResources): Promise<void>;
   /** Resolves, once and for ever, when the first process has ended and its log is whole. Never rejects. */
   readonly exited: Promise<Exit>;
   remove(): Promise<void>;

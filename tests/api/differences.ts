@@ -5,6 +5,8 @@
 export const DIFFERENCES: Record<string, string> = {
   'containers: wait with an unknown condition is 400':
     '20.10 takes an unknown condition for "not-running"; later ones refuse it, as Hull does',
+  'resources: what cannot be updated comes back as a warning':
+    'dockerd takes limits in an update that it never looks at; Hull says which it leaves alone',
 };
 
 /** Differences that show only on some hosts: there dockerd may fail the check, and may pass it elsewhere. */

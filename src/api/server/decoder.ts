@@ -1,5 +1,6 @@
 import { invalid } from '#/base/errors.ts';
 import { SCHEMAS, type WireSchema } from '#/wire/generated-schemas.ts';
+import { RETIRED_FIELDS } from '#/wire/retired-fields.ts';
 
 /**
  * Reads a request body with the manners of Go's encoding/json, on which clients have come to depend: unknown fields are ignored, null is
@@ -8,7 +9,7 @@ import { SCHEMAS, type WireSchema } from '#/wire/generated-schemas.ts';
 export function decodeBody(name: string, text: string): object {
   const value = parseJson(text);
   if (value === null) return {};
-  const fields = SCHEMAS[name] ?? {};
+  const fields = fieldsOf(name);
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw invalid(`invalid JSON: json: cannot unmarshal ${kindOf(value)} into Go value of type ${name}`);
   }
@@ -48,6 +49,18 @@ function decodeFields(fields: Record<string, WireSchema>, value: object, place: 
   return Object.fromEntries(decoded);
 }
 
+const complete = new Map<string, Record<string, WireSchema>>();
+
+/** A structure's fields, those that only older clients send included. */
+function fieldsOf(name: string): Record<string, WireSchema> {
+  let fields = complete.get(name);
+  if (fields === undefined) {
+    fields = { ...SCHEMAS[name], ...RETIRED_FIELDS[name] };
+    complete.set(name, fields);
+  }
+  return fields;
+}
+
 const folded = new WeakMap<object, Map<string, string>>();
 
 function foldedNames(fields: Record<string, WireSchema>): Map<string, string> {
@@ -67,7 +80,7 @@ function decodeValue(schema: WireSchema, value: unknown, place: Place): unknown 
   }
   if ('map' in schema) return decodeMap(schema.map, value, place);
   if ('fields' in schema) return decodeFields(schema.fields, value, place);
-  return decodeFields(SCHEMAS[schema.struct] ?? {}, value, { struct: schema.struct, path: place.path });
+  return decodeFields(fieldsOf(schema.struct), value, { struct: schema.struct, path: place.path });
 }
 
 function decodeMap(item: WireSchema, value: object, place: Place): object {

@@ -6,6 +6,7 @@ import type { Logger } from '#/base/log.ts';
 import { readCgroupStats } from '#/host/cgroup-stats.ts';
 import type { Cgroup } from '#/host/cgroups.ts';
 import { killPid, run } from '#/host/process.ts';
+import type { RuntimeResources } from '#/oci/runtime-spec.ts';
 import type {
   Attachment,
   ExecOptions,
@@ -138,10 +139,16 @@ export class OciTask implements Task {
     return this.#options.cgroup.pids();
   }
 
-  async update(resources: object): Promise<void> {
+  async update(resources: RuntimeResources): Promise<void> {
     this.#mustRun();
+    const { pids, ...others } = resources;
+    // crun writes the -1 that stands for no limit as it is, which the kernel does not take.
+    const unlimited = pids !== undefined && pids.limit < 0;
+    if (unlimited) this.#options.cgroup.write('pids', 'pids.max', 'max');
+    const rest = unlimited ? others : resources;
+    if (Object.keys(rest).length === 0) return;
     const file = path.join(this.#options.directory, 'resources');
-    writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+    writeFileSync(file, JSON.stringify(rest), { mode: 0o600 });
     try {
       await this.#run(this.#options.command.update(this.id, file), 'update');
     } finally {
