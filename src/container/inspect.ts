@@ -5,34 +5,11 @@ import { hasOwnEtcFiles } from './etc-files.ts';
 import { inspectedConfig, inspectedEndpoint, inspectedHostConfig } from './inspected-config.ts';
 import type { ContainerRecord } from './record.ts';
 
-/** The inspect answer, and fields that clients read and the newest description no longer lists. */
-export type ContainerInspection = ContainerInspectResponse & {
-  NetworkSettings: ContainerInspectResponse['NetworkSettings'] & LegacyNetworkSettings;
-};
-
-/** The default network's endpoint once more, as it was before there were several. */
-interface LegacyNetworkSettings {
-  Bridge: string;
-  HairpinMode: boolean;
-  LinkLocalIPv6Address: string;
-  LinkLocalIPv6PrefixLen: number;
-  SecondaryIPAddresses: null;
-  SecondaryIPv6Addresses: null;
-  EndpointID: string;
-  Gateway: string;
-  GlobalIPv6Address: string;
-  GlobalIPv6PrefixLen: number;
-  IPAddress: string;
-  IPPrefixLen: number;
-  IPv6Gateway: string;
-  MacAddress: string;
-}
-
 export function inspection(
   context: ContainerContext,
   container: Container,
   execIds: string[],
-): ContainerInspection {
+): ContainerInspectResponse {
   const { record } = container;
   const { paths } = context;
   const { state } = record;
@@ -107,26 +84,11 @@ function graphData(context: ContainerContext, record: ContainerRecord): Record<s
 function networkSettings(
   context: ContainerContext,
   record: ContainerRecord,
-): ContainerInspection['NetworkSettings'] {
-  const main = record.networks['bridge'];
+): NonNullable<ContainerInspectResponse['NetworkSettings']> {
   return {
-    Bridge: '',
     SandboxID: record.endpoints.length > 0 ? record.id : '',
     SandboxKey: record.endpoints.length > 0 ? context.paths.netns(record.id) : '',
     Ports: portMap(record),
-    HairpinMode: false,
-    LinkLocalIPv6Address: '',
-    LinkLocalIPv6PrefixLen: 0,
-    SecondaryIPAddresses: null,
-    SecondaryIPv6Addresses: null,
-    EndpointID: main?.EndpointID ?? '',
-    Gateway: main?.Gateway ?? '',
-    GlobalIPv6Address: main?.GlobalIPv6Address ?? '',
-    GlobalIPv6PrefixLen: main?.GlobalIPv6PrefixLen ?? 0,
-    IPAddress: main?.IPAddress ?? '',
-    IPPrefixLen: main?.IPPrefixLen ?? 0,
-    IPv6Gateway: main?.IPv6Gateway ?? '',
-    MacAddress: main?.MacAddress ?? '',
     Networks: Object.fromEntries(
       Object.entries(record.networks).map(([name, settings]) => [name, inspectedEndpoint(settings)]),
     ),

@@ -4,10 +4,10 @@ import { diskUsage } from '#/host/disk-usage.ts';
 import { run } from '#/host/process.ts';
 import type { Images } from '#/image/images.ts';
 import type { Digest } from '#/oci/digest.ts';
-import type { ContainerSummary } from '#/wire/generated.ts';
+import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
-import { type ContainerInspection, inspection, mountViews, portSummaries } from './inspect.ts';
+import { inspection, mountViews, portSummaries } from './inspect.ts';
 import { listFilter } from './list-filter.ts';
 import { type ContainerRecord, isRunning } from './record.ts';
 import { statusText } from './status-text.ts';
@@ -49,7 +49,7 @@ export class Queries {
     return Promise.all(found.map((container) => this.#summary(container, now, options.size)));
   }
 
-  async inspect(reference: string, options: { size: boolean }): Promise<ContainerInspection> {
+  async inspect(reference: string, options: { size: boolean }): Promise<ContainerInspectResponse> {
     const container = this.#context.containers.get(reference);
     const view = inspection(this.#context, container, this.#execIds(container.id));
     return options.size ? { ...view, ...(await this.#sizes(container)) } : view;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 
 import { request, type RawReply } from '../daemons.ts';
+import { faults } from './description.ts';
 
 /**
  * One-line checks of the API: `await api.post('/containers/foo/kill').is(409, { message: /is not running/ })`.
@@ -27,9 +28,12 @@ export const API_VERSION = '/v1.41';
 
 export class Api {
   readonly socket: string;
+  /** Whether every answer is held against the API description of the newest version. */
+  readonly #described: boolean;
 
-  constructor(socket: string) {
+  constructor(socket: string, { described = false }: { described?: boolean } = {}) {
     this.socket = socket;
+    this.#described = described;
   }
 
   get(path: string): Reply {
@@ -50,16 +54,29 @@ export class Api {
 
   #send(method: string, path: string, body?: unknown): Reply {
     const raw = Buffer.isBuffer(body) || typeof body === 'string';
+    const reply = request(this.socket, method, versioned(path), {
+      body: raw ? body : body === undefined ? undefined : JSON.stringify(body),
+      headers: {
+        Host: 'engine',
+        ...(body === undefined ? {} : { 'Content-Type': raw ? 'application/x-tar' : 'application/json' }),
+      },
+    });
     return new Reply(
       `${method} ${path}`,
-      request(this.socket, method, versioned(path), {
-        body: raw ? body : body === undefined ? undefined : JSON.stringify(body),
-        headers: {
-          Host: 'engine',
-          ...(body === undefined ? {} : { 'Content-Type': raw ? 'application/x-tar' : 'application/json' }),
-        },
-      }),
+      this.#described ? reply.then((found) => this.#checked(method, path, found)) : reply,
     );
+  }
+
+  /** What a GET answers depends on the version: it is asked once more, without one, which means the newest. */
+  async #checked(method: string, path: string, reply: RawReply): Promise<RawReply> {
+    const newest = method === 'GET' ? unversioned(path) : path;
+    if (!isDocument(reply) || STREAMS.test(path)) return reply;
+    const again = method === 'GET' ? await request(this.socket, method, newest) : reply;
+    if (!isDocument(again)) return reply;
+    const { status, body } = again;
+    const wrong = faults(method, unversioned(path), status, parse(body.toString()));
+    assert.deepEqual(wrong, [], `${method} ${path} ${status} is not as the API description has it`);
+    return reply;
   }
 
   /** Creates a container (busybox unless the body says otherwise); its id. */
@@ -116,6 +133,17 @@ export class Api {
 
 function versioned(path: string): string {
   return /^\/(v\d|_ping|!)/.test(path) ? path.replace(/^\/!/, '/') : API_VERSION + path;
+}
+
+/** Several documents in one answer; they have no schema. */
+const STREAMS = /\/(events|load|create\?fromSrc|bootstrap)/;
+
+function isDocument({ headers, body }: RawReply): boolean {
+  return headers['content-type'] === 'application/json' && body.length > 0;
+}
+
+function unversioned(path: string): string {
+  return path.replace(/^\/!/, '/').replace(/^\/v[\d.]+\//, '/');
 }
 
 export class Reply {

@@ -39,7 +39,7 @@ export function onEveryEngine(subject: string, define: (checks: Checks) => void)
           test(name, { timeout: CHECK_TIMEOUT_MS }, async () => {
             const key = `${subject}: ${name}`;
             const reason = engine === 'docker' ? DIFFERENCES[key] : undefined;
-            const api = new Api(daemon.socket);
+            const api = new Api(daemon.socket, { described: engine === 'hull' });
             try {
               await run(api, daemon);
             } catch (error) {

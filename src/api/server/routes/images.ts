@@ -1,5 +1,5 @@
 import { invalid, notImplemented } from '#/base/errors.ts';
-import { adaptImageInspect, adaptImageSummary } from '../compat/image-size.ts';
+import { adaptImageInspect, adaptImageSummary } from '../compat/images.ts';
 import type { Exchange } from '../exchange.ts';
 import { writeAll } from '../frames.ts';
 import { type Route, route } from '../router.ts';

@@ -1,0 +1,38 @@
+import type { ImageConfig, ImageInspect, ImageSummary } from '#/wire/generated.ts';
+import type { ApiVersion } from '../version.ts';
+
+/** API 1.44 dropped VirtualSize, which had long been the same as Size; clients of before still read it. */
+export function adaptImageSummary(image: ImageSummary, version: ApiVersion): object {
+  return version.below('1.44') ? { ...image, VirtualSize: image.Size } : image;
+}
+
+/** What images had in their configuration because containers have it; empty in them, and gone since API 1.50. */
+const OF_CONTAINERS: Partial<ImageConfig> & Record<string, unknown> = {
+  Hostname: '',
+  Domainname: '',
+  AttachStdin: false,
+  AttachStdout: false,
+  AttachStderr: false,
+  Tty: false,
+  OpenStdin: false,
+  StdinOnce: false,
+  Image: '',
+};
+
+/** Always there before API 1.52, and since then only where they say something. */
+const OMITTED_WHEN_EMPTY = ['Parent', 'Comment', 'DockerVersion', 'Author'];
+
+export function adaptImageInspect(image: ImageInspect, version: ApiVersion): object {
+  if (!version.below('1.52')) {
+    const entries = Object.entries(image);
+    return Object.fromEntries(
+      entries.filter(([key, value]) => value !== '' || !OMITTED_WHEN_EMPTY.includes(key)),
+    );
+  }
+  const { Config } = image;
+  return {
+    ...image,
+    ...(version.below('1.50') ? { Config: { ...OF_CONTAINERS, ...Config } } : {}),
+    ...(version.below('1.44') ? { VirtualSize: image.Size } : {}),
+  };
+}
