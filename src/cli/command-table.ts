@@ -18,6 +18,7 @@ const entry = (
 
 /** The nouns, whose only work is to hold verbs. */
 export const GROUPS: Readonly<Record<string, string>> = {
+  checkpoint: 'Manage checkpoints',
   container: 'Manage containers',
   image: 'Manage images',
   network: 'Manage networks',
@@ -27,6 +28,19 @@ export const GROUPS: Readonly<Record<string, string>> = {
 
 /** Every verb of `hull`. `load` is the only way in, so that a command pays for its own code alone. */
 export const COMMANDS: readonly CommandEntry[] = [
+  entry(
+    'checkpoint create',
+    [],
+    'Create a checkpoint from a running container',
+    () => import('./checkpoint/create.ts'),
+  ),
+  entry(
+    'checkpoint ls',
+    ['checkpoint list'],
+    'List checkpoints for a container',
+    () => import('./checkpoint/ls.ts'),
+  ),
+  entry('checkpoint rm', ['checkpoint remove'], 'Remove a checkpoint', () => import('./checkpoint/rm.ts')),
   entry(
     'container attach',
     ['attach'],
@@ -122,6 +136,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     () => import('./container/start.ts'),
   ),
   entry(
+    'container stats',
+    ['stats'],
+    'Display a live stream of container(s) resource usage statistics',
+    () => import('./container/stats.ts'),
+  ),
+  entry(
     'container stop',
     ['stop'],
     'Stop one or more running containers',
@@ -138,6 +158,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     ['unpause'],
     'Unpause all processes within one or more containers',
     () => import('./container/unpause.ts'),
+  ),
+  entry(
+    'container update',
+    ['update'],
+    'Update configuration of one or more containers',
+    () => import('./container/update.ts'),
   ),
   entry(
     'container wait',
@@ -199,7 +225,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry('network ls', ['network list'], 'List networks', () => import('./network/ls.ts')),
   entry('network prune', [], 'Remove all unused networks', () => import('./network/prune.ts')),
   entry('network rm', ['network remove'], 'Remove one or more networks', () => import('./network/rm.ts')),
-  entry('system df', [], 'Show disk usage', () => import('./system/df.ts')),
+  entry('system df', [], 'Show Hull disk usage', () => import('./system/df.ts')),
   entry(
     'system events',
     ['events'],

@@ -106,7 +106,10 @@ function findCommand(words: readonly string[]): FoundCommand | undefined {
   if (second === undefined) return undefined;
   const path = `${first} ${second}`;
   const verb = lookup(path);
-  return verb && { path, entry: verb, rest: words.slice(2) };
+  // `container list` goes by the name of what it is another word for; `ps` is a command of its own.
+  return (
+    verb && { path: verb.path.startsWith(`${first} `) ? verb.path : path, entry: verb, rest: words.slice(2) }
+  );
 }
 
 /** A noun alone shows its help; anything else is no command. */

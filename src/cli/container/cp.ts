@@ -8,7 +8,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { decimalSize } from '../format/units.ts';
 
 export const command: Command = {
-  usage: 'CONTAINER:SRC_PATH DEST_PATH|-',
+  usage: '[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH',
   long: `Copy files/folders between a container and the local filesystem
 
 Use '-' as the source to read a tar archive from stdin

@@ -1,3 +1,4 @@
+import type { Query } from '#/api/client/api-client.ts';
 import { messageOf } from '#/base/errors.ts';
 import { type Command, type CommandContext, StatusError } from '../command.ts';
 import { followSize } from '../stream/resize.ts';
@@ -15,21 +16,31 @@ export const command: Command = {
   usage: '[OPTIONS] CONTAINER [CONTAINER...]',
   flags: `
   -a, --attach  Attach STDOUT/STDERR and forward signals
+      --checkpoint string  Restore from this checkpoint
+      --checkpoint-dir string  Use a custom checkpoint storage directory
       --detach-keys string  Override the key sequence for detaching a container
   -i, --interactive  Attach container's STDIN
-`,
-  hiddenFlags: `
-      --checkpoint string
-      --checkpoint-dir string
 `,
   arguments: { min: 1 },
   async run(context) {
     const { flags, args } = context;
-    if (!flags.bool('attach') && !flags.bool('interactive')) return startAll(context);
-    if (args.length > 1) throw new Error('you cannot start and attach multiple containers at once');
-    return startAttached(context);
+    if (flags.bool('attach') || flags.bool('interactive')) {
+      if (args.length > 1) throw new Error('you cannot start and attach multiple containers at once');
+      return startAttached(context);
+    }
+    if (flags.string('checkpoint') === '') return startAll(context);
+    if (args.length > 1) throw new Error('you cannot restore multiple containers at once');
+    await context.client.text('POST', `/containers/${args[0]}/start`, { query: startQuery(context) });
+    return 0;
   },
 };
+
+function startQuery({ flags }: CommandContext): Query {
+  return {
+    checkpoint: flags.string('checkpoint') || undefined,
+    'checkpoint-dir': flags.string('checkpoint-dir') || undefined,
+  };
+}
 
 async function startAll({ args, client, terminal }: CommandContext): Promise<void> {
   const failed: string[] = [];
@@ -45,7 +56,8 @@ async function startAll({ args, client, terminal }: CommandContext): Promise<voi
   if (failed.length > 0) throw new StatusError(`Error: failed to start containers: ${failed.join(', ')}`, 1);
 }
 
-async function startAttached({ flags, args, client, terminal }: CommandContext): Promise<number> {
+async function startAttached(context: CommandContext): Promise<number> {
+  const { flags, args, client, terminal } = context;
   const [name = ''] = args;
   const { Id, Config, HostConfig } = await client.json<Inspected>('GET', `/containers/${name}/json`);
   const detachKeys = flags.string('detach-keys');
@@ -66,7 +78,7 @@ async function startAttached({ flags, args, client, terminal }: CommandContext):
   const { exit } = await waitForExit(client, Id, condition, (text) => terminal.err(text));
   exit.catch(() => undefined);
   try {
-    await client.text('POST', `/containers/${Id}/start`);
+    await client.text('POST', `/containers/${Id}/start`, { query: startQuery(context) });
   } catch (error) {
     stream.socket.destroy();
     await session.catch(() => undefined);

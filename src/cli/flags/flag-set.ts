@@ -63,6 +63,11 @@ export class FlagSet {
     }
   }
 
+  /** Whether any flag was given. */
+  anyChanged(): boolean {
+    return this.#values.size > 0;
+  }
+
   changed(name: string): boolean {
     return this.#values.has(name);
   }

@@ -9,7 +9,7 @@ const DEFAULT_COMPLAINTS = { parse: 'template parsing error', execute: 'template
 
 /** Prints rows through `--format`: `json`, `table TEMPLATE` or a template; `\t` and `\n` may be written so. */
 export function formatRows<Row>(
-  terminal: Terminal,
+  terminal: Pick<Terminal, 'out'>,
   listing: Listing<Row>,
   rows: readonly Row[],
   { format, full }: ListingOptions,

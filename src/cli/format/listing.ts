@@ -33,7 +33,7 @@ export interface ListingOptions {
 
 /** Prints rows as a table, or as `--format` wants them. */
 export async function printListing<Row>(
-  terminal: Terminal,
+  terminal: Pick<Terminal, 'out'>,
   listing: Listing<Row>,
   rows: readonly Row[],
   options: ListingOptions,
