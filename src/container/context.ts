@@ -42,6 +42,9 @@ export interface ContainerDefaults {
   /** A static init program (tini); undefined when this host has none. */
   initPath: string | undefined;
   shmSize: number;
+  ipcMode: string;
+  /** Undefined: private where the host has cgroups v2, the host's where it has v1. */
+  cgroupnsMode: string | undefined;
   cgroupParent: string;
   /** Seconds a container has to stop before it is killed. */
   stopTimeout: number;
@@ -73,6 +76,11 @@ export class ContainerPaths {
   /** The OCI bundle, and under it the mounted root filesystem. */
   bundle(id: string): string {
     return path.join(this.#execRoot, 'containers', id);
+  }
+
+  /** /dev/shm of a container whose IPC others may join. */
+  shm(id: string): string {
+    return path.join(this.bundle(id), 'shm');
   }
 
   get bundles(): string {

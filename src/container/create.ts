@@ -4,8 +4,6 @@ import { hostname } from 'node:os';
 import { conflict, internal, invalid, isKind, messageOf, notFound, notImplemented } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
-import { parseExtraHost } from '#/network/hosts-file.ts';
-import { parsePortBindings } from '#/network/port-bindings.ts';
 import type { ImageConfig } from '#/oci/image-config.ts';
 import { normalizeCapabilities } from '#/oci/capabilities.ts';
 import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
@@ -16,7 +14,8 @@ import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImageConfig } from './merge-config.ts';
 import { parseVolumesFrom, wantedMounts } from './mounts.ts';
-import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
+import { parseNetworkMode } from './namespace-modes.ts';
+import { completeNamespaces, refuseNetworkConflicts } from './namespace-options.ts';
 import { inventName, parseContainerName } from './names.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import { parseSecurityOptions } from './security-options.ts';
@@ -41,6 +40,7 @@ export async function createContainer(
     ? parseContainerName(request.name)
     : inventName((n) => context.containers.nameTaken(n));
   if (!requested.Image) throw invalid('no image specified');
+  refuseNetworkConflicts(requested, requestedHost ?? {});
   await using _held = await context.images.hold();
   const image = context.images.resolve(requested.Image);
   if (request.platform) refuseOtherPlatform(requested.Image, image.config, request.platform);
@@ -136,17 +136,13 @@ function checkHostConfig(
   }
   checkHealthcheck(config);
   checkRestartPolicy(host);
-  checkNetworkMode(context, config, host);
-  // Whose namespaces these are is looked up at the start: the other container may be made in between.
-  parseNamespaceMode('PID', host.PidMode);
-  parseNamespaceMode('IPC', host.IpcMode);
-  parseNamespaceMode('UTS', host.UTSMode);
+  completeNamespaces(context, config, host);
   normalizeCapabilities('CapAdd', host.CapAdd ?? [], context.host.capabilities);
   normalizeCapabilities('CapDrop', host.CapDrop ?? []);
   if (host.UsernsMode && host.UsernsMode !== 'host')
     throw invalid(`invalid user namespace mode: ${host.UsernsMode}`);
-  if (host.CgroupnsMode && !['private', 'host'].includes(host.CgroupnsMode)) {
-    throw invalid(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
+  if (Object.hasOwn(host.Annotations ?? {}, '')) {
+    throw invalid('invalid Annotations: the empty string is not permitted as an annotation key');
   }
   if (host.ShmSize !== undefined && host.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   host.ShmSize ||= context.defaults.shmSize;
@@ -199,24 +195,6 @@ export function checkRestartPolicy(host: HostConfig): void {
     throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
   }
   if (retries < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
-}
-
-function checkNetworkMode(context: ContainerContext, config: ContainerConfig, host: HostConfig): void {
-  host.NetworkMode ||= 'default';
-  const mode = parseNetworkMode(host.NetworkMode);
-  const publishes = Object.keys(host.PortBindings ?? {}).length > 0 || host.PublishAllPorts;
-  if (mode.kind === 'container') {
-    if (config.Hostname) throw invalid('conflicting options: hostname and the network mode');
-    if (host.Dns?.length) throw invalid('conflicting options: dns and the network mode');
-    if (host.ExtraHosts?.length)
-      throw invalid('conflicting options: custom host-to-IP mapping and the network mode');
-    if (publishes) throw invalid('conflicting options: port publishing and the container type network mode');
-    const target = context.containers.find(mode.reference);
-    if (target !== undefined) host.NetworkMode = `container:${target.id}`;
-  }
-  // The network may be made between create and start; only its ports are checked here.
-  parsePortBindings(config.ExposedPorts, host.PortBindings, host.PublishAllPorts);
-  for (const extra of host.ExtraHosts ?? []) parseExtraHost(extra);
 }
 
 function checkLogConfig(context: ContainerContext, host: HostConfig): void {

@@ -9,6 +9,7 @@ import { type ContainerContext, publish } from './context.ts';
 import type { Health } from './health.ts';
 import { removeContainer } from './remove.ts';
 import { decideRestart } from './restart-policy.ts';
+import { releaseSharedMemory } from './shared-memory.ts';
 import { startContainer } from './start.ts';
 
 /** Owns all that follows the end of a container's process: what it held is given back, the record says so, policies act. */
@@ -153,6 +154,7 @@ export async function releaseRun(
     if (name !== undefined) await context.volumes.unmount(name, record.id);
   }
   context.rootfs.unmount(record.id);
+  releaseSharedMemory(context, record);
   phases?.mark('rootfs');
   rmSync(context.paths.bundle(record.id), { recursive: true, force: true });
   phases?.mark('bundle');

@@ -3,14 +3,46 @@ import { invalid } from '#/base/errors.ts';
 /** Whose namespace a container gets: its own, the host's, or another container's. */
 export type NamespaceMode = { kind: 'private' } | { kind: 'host' } | { kind: 'container'; reference: string };
 
-/** Reads `PidMode`, `IpcMode`, `UTSMode`, …; `what` names the option in the error, in Docker's words. */
-export function parseNamespaceMode(what: string, mode: string | undefined): NamespaceMode {
-  if (mode === undefined || mode === '' || mode === 'private' || mode === 'shareable')
-    return { kind: 'private' };
+/** Reads `PidMode` and `UTSMode`; `what` names the option in the error, in Docker's words. */
+export function parseNamespaceMode(what: 'PID' | 'UTS', mode: string | undefined): NamespaceMode {
+  if (mode === undefined || mode === '' || mode === 'private') return { kind: 'private' };
   if (mode === 'host') return { kind: 'host' };
-  const reference = /^container:(.+)$/.exec(mode)?.[1];
-  if (reference !== undefined && what !== 'UTS') return { kind: 'container', reference };
+  const reference = what === 'PID' ? containerOf(mode) : undefined;
+  if (reference !== undefined) return { kind: 'container', reference };
   throw invalid(`invalid ${what} mode: ${mode}`);
+}
+
+/**
+ * What `IpcMode` asks for: a namespace of its own without /dev/shm (`none`), with one that is in nobody else's reach
+ * (`private`) or that others may join (`shareable`), the host's, or another container's.
+ */
+export type IpcMode =
+  | { kind: 'none' }
+  | { kind: 'private' }
+  | { kind: 'shareable' }
+  | { kind: 'host' }
+  | { kind: 'container'; reference: string };
+
+export function parseIpcMode(mode: string | undefined): IpcMode {
+  switch (mode) {
+    case undefined:
+    case '':
+    case 'private':
+      return { kind: 'private' };
+    case 'none':
+    case 'shareable':
+    case 'host':
+      return { kind: mode };
+    default: {
+      const reference = containerOf(mode);
+      if (reference === undefined) throw invalid(`invalid IPC mode: ${mode}`);
+      return { kind: 'container', reference };
+    }
+  }
+}
+
+function containerOf(mode: string): string | undefined {
+  return /^container:(.+)$/.exec(mode)?.[1];
 }
 
 /** What `NetworkMode` asks for. */

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { errnoCode, messageOf } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import { nowTimestamp } from '#/base/time.ts';
+import { unmount } from '#/host/mounts.ts';
 import { removeNetns } from '#/host/namespaces.ts';
 import type { Task } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
@@ -50,7 +51,7 @@ export async function restoreContainers(context: ContainerContext, exits: Exits)
 
 /** Starts what its restart policy wants running after a reboot. Called when clients are served. */
 export async function restartPolicies(context: ContainerContext, exits: Exits): Promise<void> {
-  for (const container of context.containers.all()) {
+  for (const container of inJoinOrder(context.containers.all())) {
     const { hostConfig, state } = container.record;
     const policy = hostConfig.RestartPolicy?.Name;
     const wanted =
@@ -71,6 +72,17 @@ export async function restartPolicies(context: ContainerContext, exits: Exits): 
       });
     }
   }
+}
+
+/** Containers that join another's namespaces after those that have their own, of which there is something to join only then. */
+function inJoinOrder(containers: readonly Container[]): Container[] {
+  const joins = ({ record: { hostConfig } }: Container): number =>
+    [hostConfig.NetworkMode, hostConfig.IpcMode, hostConfig.PidMode].some((mode) =>
+      mode?.startsWith('container:'),
+    )
+      ? 1
+      : 0;
+  return containers.toSorted((a, b) => joins(a) - joins(b));
 }
 
 async function loadTask(context: ContainerContext, container: Container): Promise<Task | undefined> {
@@ -142,6 +154,7 @@ function sweepOrphans(context: ContainerContext): void {
   for (const id of entries(paths.bundles)) {
     if (containers.byId(id) !== undefined) continue;
     rootfs.unmount(id);
+    unmount(paths.shm(id), { lazy: true });
     rmSync(path.join(paths.bundles, id), { recursive: true, force: true });
   }
 }

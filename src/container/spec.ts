@@ -2,6 +2,8 @@ import { runtimeResources, splitDeviceNumber } from './resources.ts';
 import { processEnv } from './merge-config.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
+import type { SharedMemory } from './shared-memory.ts';
+import { checkSysctls } from './sysctls.ts';
 import type { ProcessUser } from './user.ts';
 import type { HostDevice } from '#/host/devices.ts';
 import { invalid } from '#/base/errors.ts';
@@ -43,6 +45,7 @@ export interface SpecInputs {
   cgroupsPath: string;
   /** Namespaces that exist already, by path; `host` for none of its own. */
   namespaces: Partial<Record<NamespaceType, string>>;
+  sharedMemory: SharedMemory;
   /** The container's mounts, sources resolved on the host. */
   mounts: readonly MountPoint[];
   /** /etc/hostname, /etc/hosts and /etc/resolv.conf on the host, by destination. */
@@ -63,13 +66,13 @@ export function containerSpec(
   inputs: SpecInputs,
   host: SpecHost,
 ): { spec: RuntimeSpec; warnings: string[] } {
-  const { config, hostConfig } = record;
+  const { hostConfig } = record;
   const privileged = hostConfig.Privileged ?? false;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const spec = defaultSpec({
     cgroupVersion: host.cgroupVersion,
     privileged,
-    shm: inputs.namespaces.ipc === 'host' ? false : hostConfig.ShmSize || undefined,
+    shm: inputs.sharedMemory === 'private' ? hostConfig.ShmSize || undefined : false,
   });
   const capabilities = capabilitySet({
     add: hostConfig.CapAdd,
@@ -90,17 +93,14 @@ export function containerSpec(
   spec.mounts = allMounts(spec.mounts, inputs, hostConfig);
   spec.linux.cgroupsPath = inputs.cgroupsPath;
   spec.linux.namespaces = namespaces(spec, inputs, hostConfig, host.cgroupVersion);
-  if (inputs.namespaces.uts !== 'host') {
-    spec.hostname = inputs.hostname;
-    if (config.Domainname) spec.domainname = config.Domainname;
-  }
+  if (inputs.namespaces.uts !== 'host') spec.hostname = inputs.hostname;
   const { devices, rules } = containerDevices(inputs.devices, hostConfig);
   spec.linux.devices = devices;
   spec.linux.resources = {
     ...startResources(hostConfig),
     devices: [...(spec.linux.resources?.devices ?? []), ...rules],
   };
-  spec.linux.sysctl = sysctls(inputs, hostConfig);
+  spec.linux.sysctl = sysctls(inputs, record);
   spec.linux.rootfsPropagation = inputs.mounts.some((mount) => /shared|slave/.test(mount.propagation))
     ? inputs.mounts.some((mount) => mount.propagation.includes('shared'))
       ? 'rshared'
@@ -201,8 +201,11 @@ function namespaces(
 function allMounts(defaults: RuntimeMount[], inputs: SpecInputs, hostConfig: HostConfig): RuntimeMount[] {
   const taken = new Set(inputs.mounts.map((mount) => mount.destination));
   const mounts = defaults.filter((mount) => !taken.has(mount.destination));
-  if (inputs.namespaces.ipc === 'host') {
-    if (!taken.has(SHM)) mounts.push(bind(SHM, SHM, ['rbind', 'rprivate']));
+  if (typeof inputs.sharedMemory === 'object' && !taken.has(SHM)) {
+    const { source } = inputs.sharedMemory;
+    // Said again, because crun drops what the mount has when it is bound. The host's own is shown as it is.
+    const still = source === SHM ? [] : ['nosuid', 'noexec', 'nodev'];
+    mounts.push(bind(source, SHM, ['rbind', 'rprivate', ...still]));
   }
   if (inputs.init !== undefined)
     mounts.push(bind(inputs.init, INIT_IN_CONTAINER, ['bind', 'ro', 'rprivate']));
@@ -282,13 +285,20 @@ function parseDeviceRule(text: string): RuntimeDeviceRule {
   };
 }
 
-function sysctls(inputs: SpecInputs, hostConfig: HostConfig): Record<string, string> {
+function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): Record<string, string> {
+  const { network, ipc, uts } = inputs.namespaces;
+  // Not as the specification's `domainname`, which the runtimes of Debian 12 do not all know.
+  const domainname: Record<string, string> = config.Domainname
+    ? { 'kernel.domainname': config.Domainname }
+    : {};
+  const wanted = { ...domainname, ...hostConfig.Sysctls };
+  checkSysctls(wanted, { network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' });
   // Docker's: any process of a container may ping and listen below 1024; its namespace is its own.
   const own: Record<string, string> =
-    inputs.namespaces.network === 'host'
+    network === 'host'
       ? {}
       : { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
-  return { ...own, ...hostConfig.Sysctls };
+  return { ...own, ...wanted };
 }
 
 function seccompFilter(

@@ -8,23 +8,20 @@ import {
   internal,
   invalid,
   messageOf,
-  notFound,
   notModified,
 } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import type { Phases } from '#/base/log.ts';
 import { nowTimestamp } from '#/base/time.ts';
 import { devicesAt, type HostDevice } from '#/host/devices.ts';
-import { createNetns, removeNetns } from '#/host/namespaces.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
-import { parsePortBindings } from '#/network/port-bindings.ts';
-import type { NamespaceType } from '#/oci/runtime-spec.ts';
 import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
-import { hasOwnEtcFiles, writeEtcFiles } from './etc-files.ts';
-import { parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
+import { writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
+import { joinNamespaces, networkTarget } from './join-namespaces.ts';
+import { parseNetworkMode } from './namespace-modes.ts';
 import { isRunning, type MountPoint } from './record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
@@ -77,12 +74,13 @@ async function run(
   const rootfs = context.rootfs.mount(id, { volatile: record.hostConfig.AutoRemove ?? false });
   undo.defer(() => context.rootfs.unmount(id));
   phases.mark('rootfs');
-  const namespaces = await joinNamespaces(context, container, undo);
+  const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo);
   phases.mark('network');
   const mounts = await resolveMounts(context, container, undo);
   const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
-  const etcOwner = hasOwnEtcFiles(record) ? id : targetOf(context, record.hostConfig.NetworkMode).id;
+  const network = parseNetworkMode(record.hostConfig.NetworkMode);
+  const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
   if (etcOwner === id) writeEtcFiles(context, record);
   const { spec } = containerSpec(
     record,
@@ -92,6 +90,7 @@ async function run(
       hostname: record.config.Hostname || hostname(),
       cgroupsPath: path.posix.join(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
       namespaces,
+      sharedMemory,
       mounts,
       etcFiles: {
         '/etc/hostname': context.paths.etcFile(etcOwner, 'hostname'),
@@ -167,89 +166,6 @@ export function runtimeOf(context: ContainerContext, name: string): Runtime {
   const runtime = context.runtimes.get(name);
   if (runtime === undefined) throw invalid(`unknown or invalid runtime name: ${name}`);
   return runtime;
-}
-
-function targetOf(context: ContainerContext, mode: string | undefined): Container {
-  const parsed = parseNetworkMode(mode);
-  if (parsed.kind !== 'container') throw internal(`network mode "${mode}" names no container`);
-  return context.containers.get(parsed.reference);
-}
-
-/** The namespaces that are not the runtime's to make: the network's, and those of the host and of other containers. */
-async function joinNamespaces(
-  context: ContainerContext,
-  container: Container,
-  undo: AsyncDisposableStack,
-): Promise<Partial<Record<NamespaceType, string>>> {
-  const { record } = container;
-  const { hostConfig } = record;
-  const namespaces: Partial<Record<NamespaceType, string>> = {};
-  for (const [type, what, mode] of [
-    ['pid', 'PID', hostConfig.PidMode],
-    ['ipc', 'IPC', hostConfig.IpcMode],
-    ['uts', 'UTS', hostConfig.UTSMode],
-  ] as const) {
-    const parsed = parseNamespaceMode(what, mode);
-    if (parsed.kind === 'host') namespaces[type] = 'host';
-    if (parsed.kind === 'container') namespaces[type] = namespaceOf(context, parsed.reference, type);
-  }
-  const network = parseNetworkMode(hostConfig.NetworkMode);
-  if (network.kind === 'container') {
-    namespaces.network = namespaceOf(context, network.reference, 'net');
-    return namespaces;
-  }
-  if (network.kind === 'host') {
-    namespaces.network = 'host';
-  } else {
-    namespaces.network = makeNetns(context, record.id, undo);
-  }
-  await connectNetworks(context, container, undo);
-  return namespaces;
-}
-
-function namespaceOf(context: ContainerContext, reference: string, type: string): string {
-  const target = context.containers.find(reference);
-  if (target === undefined) throw notFound(`No such container: ${reference}`);
-  if (!isRunning(target.record)) {
-    throw conflict(
-      `cannot join ${type === 'net' ? 'network' : type.toUpperCase()} namespace of a non running container: container ${shortId(target.id)} is ${target.record.state.status}`,
-    );
-  }
-  return `/proc/${target.record.state.pid}/ns/${type}`;
-}
-
-function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): string {
-  const netns = context.paths.netns(id);
-  mkdirSync(path.dirname(netns), { recursive: true, mode: 0o710 });
-  createNetns(netns);
-  undo.defer(() => removeNetns(netns));
-  return netns;
-}
-
-async function connectNetworks(
-  context: ContainerContext,
-  container: Container,
-  undo: AsyncDisposableStack,
-): Promise<void> {
-  const { record } = container;
-  const ports = parsePortBindings(
-    record.config.ExposedPorts,
-    record.hostConfig.PortBindings,
-    record.hostConfig.PublishAllPorts,
-  );
-  for (const [networkName, settings] of Object.entries(record.networks)) {
-    const { endpoint, settings: connected } = await context.networks.connect({
-      containerId: record.id,
-      name: record.name,
-      networkName,
-      netns: context.paths.netns(record.id),
-      endpoint: settings,
-      ports,
-    });
-    undo.defer(() => context.networks.disconnect(endpoint));
-    record.endpoints = [...record.endpoints, endpoint];
-    record.networks[networkName] = connected;
-  }
 }
 
 /** Mount points as this start has them: volumes are mounted, sources exist. */

@@ -23,10 +23,6 @@ export function withoutEffect(host: HostConfig, context: ContainerContext): stri
     'This host has no SELinux: the label has no effect.',
   );
   says(
-    host.IpcMode === 'shareable',
-    'Shareable IPC is not implemented: /dev/shm of the container is its own.',
-  );
-  says(
     (host.Init ?? context.defaults.init) && context.defaults.initPath === undefined,
     'This host has no init program (tini): the container’s first process is its own init.',
   );

@@ -294,6 +294,8 @@ function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: strin
     init: container.init,
     initPath: [container.initPath, ...INIT_PATHS].find((file) => file !== undefined && isFile(file)),
     shmSize: container.shmSize,
+    ipcMode: container.ipcMode,
+    cgroupnsMode: container.cgroupnsMode,
     cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,
     stopTimeout: 10,
   };

@@ -90,6 +90,21 @@ test('readConfig() refuses a missing file only when it was named, and wrong type
   assert.throws(() => read('', '-l', 'loud'), { message: 'invalid logging level: loud' });
 });
 
+test('readConfig() takes default namespace modes as dockerd does', () => {
+  assert.equal(read('').container.ipcMode, 'private');
+  assert.equal(read({ 'default-ipc-mode': 'shareable' }).container.ipcMode, 'shareable');
+  assert.equal(read('', '--default-cgroupns-mode', 'host').container.cgroupnsMode, 'host');
+  assert.throws(() => read('', '--default-ipc-mode', 'host'), {
+    message: 'IPC mode "host" is not supported as default value; use "shareable" or "private"',
+  });
+  assert.throws(() => read('', '--default-ipc-mode', 'bogus'), {
+    message: 'default IPC mode setting (bogus) is invalid; use "shareable" or "private"',
+  });
+  assert.throws(() => read('', '--default-cgroupns-mode', 'bogus'), {
+    message: 'default cgroup namespace mode (bogus) is invalid; use "host" or "private"',
+  });
+});
+
 test('parseDaemonFlags() takes what dockerd has and refuses the rest', () => {
   assert.deepEqual(read('', '--ip6tables=false', '--containerd', '/x').withoutEffect, [
     'containerd',

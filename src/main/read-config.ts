@@ -178,13 +178,27 @@ function containerDefaults(values: Settings): ContainerConfigDefaults {
     ulimits: ulimits(values.raw('default-ulimits')),
     init: values.flag('init', false),
     shmSize: shmSize(values.raw('default-shm-size')),
-    ipcMode: values.text('default-ipc-mode') ?? 'private',
+    ipcMode: defaultIpcMode(values.text('default-ipc-mode')),
     ...defined({
       initPath: values.text('init-path'),
-      cgroupnsMode: values.text('default-cgroupns-mode'),
+      cgroupnsMode: defaultCgroupnsMode(values.text('default-cgroupns-mode')),
       cgroupParent: values.text('cgroup-parent'),
     }),
   };
+}
+
+function defaultIpcMode(mode = 'private'): string {
+  const hint = 'use "shareable" or "private"';
+  if (mode === 'private' || mode === 'shareable') return mode;
+  if (mode === 'host' || mode === 'none' || mode.startsWith('container:')) {
+    throw new Error(`IPC mode "${mode}" is not supported as default value; ${hint}`);
+  }
+  throw new Error(`default IPC mode setting (${mode}) is invalid; ${hint}`);
+}
+
+function defaultCgroupnsMode(mode: string | undefined): string | undefined {
+  if (mode === undefined || mode === 'host' || mode === 'private') return mode;
+  throw new Error(`default cgroup namespace mode (${mode}) is invalid; use "host" or "private"`);
 }
 
 function shmSize(value: Setting | undefined): number {

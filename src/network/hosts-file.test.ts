@@ -28,6 +28,15 @@ test('hostsFile() has the standard names, the added ones, then the container', (
   );
 });
 
+test('hostsFile() gives a full host name its first part as a second name', () => {
+  const last = (hostname: string): string | undefined =>
+    hostsFile({ hostname, addresses: ['10.0.0.2'] })
+      .split('\n')
+      .at(-2);
+  assert.equal(last('web.example.com'), '10.0.0.2\tweb.example.com web');
+  assert.equal(last('web'), '10.0.0.2\tweb');
+});
+
 test('parseExtraHost() refuses what has no name or no address', () => {
   assert.throws(() => parseExtraHost('alone'), {
     kind: 'invalid',

@@ -37,7 +37,10 @@ export function hostsFile({
     const { name, address } = parseExtraHost(extra);
     lines.push(`${address === HOST_GATEWAY ? (gateway ?? '127.0.0.1') : address}\t${name}`);
   }
-  const names = domainname === '' ? hostname : `${hostname}.${domainname} ${hostname}`;
+  const full = domainname === '' ? hostname : `${hostname}.${domainname}`;
+  // A full name answers to its first part as well, wherever the domain was given.
+  const [short = ''] = full.split('.');
+  const names = short === full ? full : `${full} ${short}`;
   for (const address of addresses) lines.push(`${address}\t${names}`);
   return `${lines.join('\n')}\n`;
 }
