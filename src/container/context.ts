@@ -46,6 +46,8 @@ export interface ContainerDefaults {
   /** Undefined: private where the host has cgroups v2, the host's where it has v1. */
   cgroupnsMode: string | undefined;
   cgroupParent: string;
+  /** Where the files of the Container Device Interface are, the lowest precedence first. */
+  cdiDirectories: string[];
   /** Seconds a container has to stop before it is killed. */
   stopTimeout: number;
 }

@@ -154,16 +154,6 @@ function checkHostConfig(
   }
   checkLogConfig(context, host);
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
-  if (host.DeviceRequests?.length) {
-    const [first] = host.DeviceRequests;
-    throw internal(
-      `could not select device driver "${first?.Driver ?? ''}" with capabilities: ${JSON.stringify(
-        first?.Capabilities ?? [],
-      )
-        .replaceAll('"', '')
-        .replaceAll(',', ' ')}`,
-    );
-  }
   if (host.Links?.length)
     throw notImplemented('links are not implemented: put the containers on one network instead');
   warnings.push(...withoutEffect(host, context));

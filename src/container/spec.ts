@@ -1,4 +1,5 @@
-import { runtimeResources, splitDeviceNumber } from './resources.ts';
+import { containerDevices } from './devices.ts';
+import { runtimeResources } from './resources.ts';
 import { processEnv } from './merge-config.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
@@ -6,13 +7,10 @@ import type { SharedMemory } from './shared-memory.ts';
 import { checkSysctls } from './sysctls.ts';
 import type { ProcessUser } from './user.ts';
 import type { HostDevice } from '#/host/devices.ts';
-import { invalid } from '#/base/errors.ts';
 import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
-import { clampRlimits, defaultSpec, deviceRule } from '#/oci/default-spec.ts';
+import { clampRlimits, defaultSpec } from '#/oci/default-spec.ts';
 import type {
   NamespaceType,
-  RuntimeDevice,
-  RuntimeDeviceRule,
   RuntimeMount,
   RuntimeProcess,
   RuntimeResources,
@@ -245,44 +243,6 @@ function runtimeMount(mount: MountPoint): RuntimeMount {
   const options = [mount.nonRecursive ? 'bind' : 'rbind', propagation];
   if (!mount.readWrite) options.push('ro');
   return bind(mount.source, mount.destination, options);
-}
-
-function containerDevices(
-  devices: readonly HostDevice[],
-  hostConfig: HostConfig,
-): { devices: RuntimeDevice[]; rules: RuntimeDeviceRule[] } {
-  const given: RuntimeDevice[] = [];
-  const rules: RuntimeDeviceRule[] = [];
-  for (const device of devices) {
-    const { major, minor } = splitDeviceNumber(device.rdev);
-    const runtimeDevice: RuntimeDevice = {
-      type: device.type,
-      path: device.path,
-      major,
-      minor,
-      fileMode: device.mode,
-      uid: device.uid,
-      gid: device.gid,
-    };
-    given.push(runtimeDevice);
-    if (!hostConfig.Privileged) rules.push(deviceRule(runtimeDevice, device.access ?? 'rwm'));
-  }
-  for (const rule of hostConfig.DeviceCgroupRules ?? []) rules.push(parseDeviceRule(rule));
-  return { devices: given, rules };
-}
-
-/** `TYPE MAJOR:MINOR ACCESS`, as the kernel's device controller reads it. */
-function parseDeviceRule(text: string): RuntimeDeviceRule {
-  const match = /^([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/.exec(text);
-  if (match === null) throw invalid(`invalid device cgroup rule format: '${text}'`);
-  const [, type, major, minor, access] = match;
-  return {
-    allow: true,
-    type: type === 'a' ? 'a' : type === 'b' ? 'b' : 'c',
-    ...(major === '*' ? {} : { major: Number(major) }),
-    ...(minor === '*' ? {} : { minor: Number(minor) }),
-    access,
-  };
 }
 
 function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): Record<string, string> {

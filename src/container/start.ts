@@ -13,11 +13,12 @@ import {
 import { shortId } from '#/base/ids.ts';
 import type { Phases } from '#/base/log.ts';
 import { nowTimestamp } from '#/base/time.ts';
-import { devicesAt, type HostDevice } from '#/host/devices.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
 import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import { applyDeviceRequests } from './device-requests.ts';
+import { wantedDevices } from './devices.ts';
 import { writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
@@ -98,11 +99,15 @@ async function run(
         '/etc/resolv.conf': context.paths.etcFile(etcOwner, 'resolv.conf'),
       },
       init: (record.hostConfig.Init ?? context.defaults.init) ? context.defaults.initPath : undefined,
-      devices: wantedDevices(container),
+      devices: wantedDevices(record.hostConfig),
       defaultRlimits: context.defaults.rlimits,
     },
     context.host,
   );
+  await applyDeviceRequests(spec, record.hostConfig.DeviceRequests ?? [], {
+    cdiDirectories: context.defaults.cdiDirectories,
+    logger: context.logger,
+  });
   const bundle = context.paths.bundle(id);
   mkdirSync(bundle, { recursive: true, mode: 0o710 });
   const directory = context.paths.task(id);
@@ -213,20 +218,6 @@ function makeWorkingDirectory(rootfs: string, directory: string): void {
     }
     throw error;
   }
-}
-
-function wantedDevices(container: Container): HostDevice[] {
-  const { hostConfig } = container.record;
-  if (hostConfig.Privileged) return devicesAt('/dev');
-  return (hostConfig.Devices ?? []).flatMap(({ PathOnHost = '', PathInContainer, CgroupPermissions }) => {
-    const devices = devicesAt(PathOnHost, PathInContainer || PathOnHost, CgroupPermissions || 'rwm');
-    if (devices.length === 0) {
-      throw invalid(
-        `error gathering device information while adding custom device "${PathOnHost}": no such file or directory`,
-      );
-    }
-    return devices;
-  });
 }
 
 function taskIo(context: ContainerContext, container: Container): TaskIo {

@@ -71,4 +71,5 @@ export interface ContainerConfigDefaults {
   ipcMode: string;
   cgroupnsMode?: string;
   cgroupParent?: string;
+  cdiDirectories: string[];
 }

@@ -6,6 +6,7 @@ const USED = `
       --add-runtime list  Register an additional OCI compatible runtime (name=path)
       --bip string  IPv4 address for the default bridge
   -b, --bridge string  Attach containers to a network bridge
+      --cdi-spec-dir list  CDI specification directories to use
       --cgroup-parent string  Set parent cgroup for all containers
       --config-file string  Daemon configuration file (default "/etc/hull/daemon.json")
       --data-root string  Root directory of persistent state (default "/var/lib/hull")
@@ -61,7 +62,6 @@ const ACCEPTED = `
       --authorization-plugin list
       --bip6 string
       --bridge-accept-fwmark string
-      --cdi-spec-dir list
       --containerd string
       --containerd-namespace string
       --containerd-plugins-namespace string

@@ -6,6 +6,7 @@ import { engineVersion } from '#/api/server/engine-version.ts';
 import { internal, invalid, messageOf } from '#/base/errors.ts';
 import { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
+import { cdiDeviceNames, readCdiRegistry } from '#/container/cdi-registry.ts';
 import { Containers } from '#/container/containers.ts';
 import { commitContainer } from '#/container/commit.ts';
 import { type ContainerContext, type ContainerDefaults, ContainerPaths } from '#/container/context.ts';
@@ -171,6 +172,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       storageDriver: snapshotter.name,
       cgroupVersion: layout.version,
       support,
+      devices: cdiDeviceNames(await readCdiRegistry(defaults.cdiDirectories)),
       volumeDrivers: volumes.drivers,
       eventReaders: events.readers,
       version: engineVersion().Version ?? '',
@@ -297,6 +299,7 @@ function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: strin
     ipcMode: container.ipcMode,
     cgroupnsMode: container.cgroupnsMode,
     cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,
+    cdiDirectories: container.cdiDirectories,
     stopTimeout: 10,
   };
 }

@@ -15,6 +15,7 @@ import { flagsWithoutEffect } from './daemon-flags.ts';
 const DEFAULT_CONFIG_FILE = '/etc/hull/daemon.json';
 const DEFAULT_DATA_ROOT = '/var/lib/hull';
 const DEFAULT_EXEC_ROOT = '/run/hull';
+const DEFAULT_CDI_DIRECTORIES = ['/etc/cdi', '/var/run/cdi'];
 const LOG_LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error', 'fatal'];
 
 /** Reads the file that the flags name and puts both together. Throws in dockerd's words. */
@@ -179,6 +180,7 @@ function containerDefaults(values: Settings): ContainerConfigDefaults {
     init: values.flag('init', false),
     shmSize: shmSize(values.raw('default-shm-size')),
     ipcMode: defaultIpcMode(values.text('default-ipc-mode')),
+    cdiDirectories: cdiDirectories(values),
     ...defined({
       initPath: values.text('init-path'),
       cgroupnsMode: defaultCgroupnsMode(values.text('default-cgroupns-mode')),
@@ -199,6 +201,12 @@ function defaultIpcMode(mode = 'private'): string {
 function defaultCgroupnsMode(mode: string | undefined): string | undefined {
   if (mode === undefined || mode === 'host' || mode === 'private') return mode;
   throw new Error(`default cgroup namespace mode (${mode}) is invalid; use "host" or "private"`);
+}
+
+/** One that is empty switches CDI off, as dockerd has it. */
+function cdiDirectories(values: Settings): string[] {
+  const given = values.list('cdi-spec-dirs');
+  return (given.length > 0 ? given : DEFAULT_CDI_DIRECTORIES).filter((directory) => directory !== '');
 }
 
 function shmSize(value: Setting | undefined): number {

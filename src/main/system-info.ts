@@ -19,6 +19,8 @@ export interface SystemInfoSources {
   storageDriver: string;
   cgroupVersion: 1 | 2;
   support: CgroupSupport;
+  /** Names of the devices that CDI files describe. */
+  devices: readonly string[];
   volumeDrivers: string[];
   eventReaders: number;
   version: string;
@@ -109,7 +111,8 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
       ...(sources.cgroupVersion === 2 ? ['name=cgroupns'] : []),
     ],
     ProductLicense: 'Apache-2.0',
-    CDISpecDirs: [],
+    CDISpecDirs: defaults.cdiDirectories,
+    DiscoveredDevices: sources.devices.map((name) => ({ Source: 'cdi', ID: name })),
     FirewallBackend: { Driver: 'nftables' },
     ...addressPools(config),
     Warnings: infoWarnings({ support, cgroupVersion: sources.cgroupVersion, ipForward, config }),
