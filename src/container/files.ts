@@ -121,6 +121,13 @@ function absolutePath(wanted: string): string {
   return clean;
 }
 
+/** What the kernel says of paths that cannot be anything's, in the words of Go. */
+const REFUSED_PATHS: Record<string, string> = {
+  ELOOP: 'too many levels of symbolic links',
+  ENAMETOOLONG: 'file name too long',
+  ENOTDIR: 'not a directory',
+};
+
 function openPath(root: number, absolute: string, absent: () => Error): { fd: number; stats: BigIntStats } {
   const follows = /\/\.?$/.test(absolute);
   try {
@@ -134,8 +141,8 @@ function openPath(root: number, absolute: string, absent: () => Error): { fd: nu
     return { fd: openInRoot(root, absolute, constants.O_RDONLY | kind | constants.O_NOFOLLOW), stats };
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') throw absent();
-    if (errnoCode(error) === 'ENOTDIR') throw invalid(`lstat ${absolute}: not a directory`);
-    throw error;
+    const refused = REFUSED_PATHS[errnoCode(error) ?? ''];
+    throw refused === undefined ? error : invalid(`lstat ${absolute}: ${refused}`);
   }
 }
 

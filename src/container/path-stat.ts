@@ -5,6 +5,8 @@ import { formatNanos } from '#/base/time.ts';
 import { openInRoot } from '#/host/rooted-file.ts';
 
 const O_PATH = 0o10000000;
+/** What is not there, or cannot be, is no link. */
+const NO_LINK: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 /** The kernel's MAXSYMLINKS. */
 const MAX_LINKS = 40;
 
@@ -87,7 +89,7 @@ function linkIn(root: number, parent: string, name: string): string | undefined 
     return lstatSync(file).isSymbolicLink() ? readlinkSync(file) : undefined;
   } catch (error) {
     const code = errnoCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined;
+    if (NO_LINK.has(code ?? '')) return undefined;
     throw error;
   } finally {
     if (fd !== undefined) closeSync(fd);

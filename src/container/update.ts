@@ -1,5 +1,6 @@
-import { conflict } from '#/base/errors.ts';
+import { conflict, invalid, messageOf } from '#/base/errors.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
+import type { Task } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody, HostConfig } from '#/wire/generated.ts';
 import type { RetiredResources } from '#/wire/retired-fields.ts';
 import type { Container } from './containers.ts';
@@ -67,13 +68,28 @@ export async function updateContainer(
   }
   if (task !== undefined && isRunning(record)) {
     const limits = changedGroups(runtimeResources(resources), runtimeResources(changed));
-    if (Object.keys(limits).length > 0) await task.update(limits);
+    if (Object.keys(limits).length > 0) await applyLimits(container, task, limits);
   }
   record.hostConfig = changed;
   context.containers.save(container);
   publish(context.events, container, 'update');
   const fixed = FIXED.filter((key) => isGiven(body[key]));
   return { Warnings: [...warnings, ...fixed.map((key) => `${key} of a container cannot be updated.`)] };
+}
+
+/** Values that no table of ours knows to be wrong: the kernel does. */
+const REFUSED_BY_KERNEL =
+  /Invalid argument|Numerical result out of range|Device or resource busy|No such device/;
+
+async function applyLimits(container: Container, task: Task, limits: RuntimeResources): Promise<void> {
+  try {
+    await task.update(limits);
+  } catch (error) {
+    const message = messageOf(error);
+    throw REFUSED_BY_KERNEL.test(message)
+      ? invalid(`Cannot update container ${container.id}: ${message}`, { cause: error })
+      : error;
+  }
 }
 
 /** The configuration with what a request names of limits; pure. */

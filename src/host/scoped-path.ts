@@ -41,7 +41,7 @@ function readLink(file: string): string | undefined {
     return lstatSync(file).isSymbolicLink() ? readlinkSync(file) : undefined;
   } catch (error) {
     const code = errnoCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') return undefined;
     throw error;
   }
 }

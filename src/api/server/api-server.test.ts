@@ -100,3 +100,13 @@ test('events come as they happen, as long as the client listens', async () => {
   assert.doesNotMatch(texts.join(''), /"status"/);
   while (events.readers > 0) await new Promise(setImmediate);
 });
+
+test('ApiServer reads headers of a megabyte and no more', async () => {
+  const filters = `/events?until=1&filters=${encodeURIComponent(JSON.stringify({ label: ['x'.repeat(100_000)] }))}`;
+  assert.equal((await call('GET', filters)).status, 200);
+  const answer = await call('GET', '/_ping', undefined, { 'X-Long': 'x'.repeat(1 << 21) }).catch(
+    () => undefined,
+  );
+  assert.ok(answer === undefined || answer.status === 431, String(answer?.status));
+  assert.equal((await call('GET', '/_ping')).status, 200);
+});

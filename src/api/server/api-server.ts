@@ -20,6 +20,9 @@ const COMMON_HEADERS: Readonly<Record<string, string>> = {
   Server: `Hull/${HULL_VERSION} (linux)`,
 };
 
+/** As much as Go's server reads of them (net/http, DefaultMaxHeaderBytes), and a minute for who sends them slowly. */
+const HEADER_LIMITS = { maxHeaderSize: 1 << 20, headersTimeout: 60_000 };
+
 /** Serves the Engine API to any number of listeners. */
 export class ApiServer {
   readonly #engine: Engine;
@@ -42,7 +45,7 @@ export class ApiServer {
 
   /** A server for one listener, over TLS when it is given; the caller makes it listen. */
   async createServer(tls?: TlsFiles): Promise<Server> {
-    const options = { keepAliveTimeout: 0, requestTimeout: 0 };
+    const options = { keepAliveTimeout: 0, requestTimeout: 0, ...HEADER_LIMITS };
     const listener = (request: IncomingMessage, response: ServerResponse): void => {
       void this.#serve(request, response);
     };

@@ -77,6 +77,8 @@ async function passOver(request: Exchange['request']): Promise<void> {
 function wantedPath({ query }: Exchange): string {
   const path = query.text('path');
   if (path === '') throw invalid('bad parameter: path cannot be empty');
+  // It would end there for the kernel.
+  if (path.includes('\0')) throw invalid(`lstat ${path}: invalid argument`);
   return path;
 }
 
