@@ -16,10 +16,10 @@ import { CHECKOUT, mountsUnder, request, sleep, startDaemon, type Daemon } from 
 /** An engine under measurement: its CLI and its API, on roots of its own. */
 export interface Peer {
   readonly name: 'hull' | 'docker' | 'podman';
-  /** Runs its CLI to the end; what it wrote. Fails on any other exit code than 0. */
-  cli(...args: string[]): string;
-  /** The same as a child process, for several at once. */
-  cliAsync(...args: string[]): Promise<void>;
+  /** What its users type: the docker CLI for Hull and for dockerd, so that the same client is in both figures. */
+  readonly cli: Cli;
+  /** The CLI that the engine brings along itself. */
+  readonly ownCli: Cli;
   /** Unix socket that speaks the Docker Engine API. */
   readonly socket: string;
   /** Resident memory of its daemons, in bytes; 0 without one. */
@@ -30,7 +30,7 @@ export interface Peer {
 const CLI_TIMEOUT_MS = 300_000;
 
 /** A CLI by its program, leading arguments and environment. */
-class Cli {
+export class Cli {
   readonly #program: string;
   readonly #leading: string[];
   readonly #environment: NodeJS.ProcessEnv;
@@ -41,7 +41,8 @@ class Cli {
     this.#environment = { ...process.env, ...environment };
   }
 
-  run(args: string[]): string {
+  /** Runs it to the end; what it wrote. Fails on any other exit code than 0. */
+  run(...args: string[]): string {
     const done = spawnSync(this.#program, [...this.#leading, ...args], {
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -53,7 +54,8 @@ class Cli {
     return done.stdout.trim();
   }
 
-  runAsync(args: string[]): Promise<void> {
+  /** The same as a child process, for several at once. */
+  runAsync(...args: string[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const child = spawn(this.#program, [...this.#leading, ...args], {
         env: this.#environment,
@@ -70,24 +72,20 @@ class Cli {
 
 class DaemonPeer implements Peer {
   readonly name: 'hull' | 'docker';
+  readonly cli: Cli;
+  readonly ownCli: Cli;
   readonly #daemon: Daemon;
-  readonly #cli: Cli;
 
   constructor(name: 'hull' | 'docker', daemon: Daemon) {
     this.name = name;
     this.#daemon = daemon;
-    const program = name === 'hull' ? path.join(CHECKOUT, 'bin/hull') : 'docker';
-    this.#cli = new Cli(program, [], { DOCKER_HOST: daemon.host });
+    const environment = { DOCKER_HOST: daemon.host };
+    this.cli = new Cli('docker', [], environment);
+    this.ownCli = name === 'hull' ? new Cli(path.join(CHECKOUT, 'bin/hull'), [], environment) : this.cli;
   }
 
   get socket(): string {
     return this.#daemon.socket;
-  }
-  cli(...args: string[]): string {
-    return this.#cli.run(args);
-  }
-  cliAsync(...args: string[]): Promise<void> {
-    return this.#cli.runAsync(args);
   }
   daemonMemory(): number {
     const { pid } = this.#daemon;
@@ -104,8 +102,8 @@ class DaemonPeer implements Peer {
 class PodmanPeer implements Peer {
   readonly name = 'podman';
   readonly socket: string;
+  readonly cli: Cli;
   readonly #directory: string;
-  readonly #cli: Cli;
   #service: ChildProcess | undefined;
 
   constructor() {
@@ -116,9 +114,13 @@ class PodmanPeer implements Peer {
     writeFileSync(config, '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]\n');
     const run = path.join(this.#directory, 'run');
     mkdirSync(run);
-    this.#cli = new Cli('podman', ['--root', path.join(this.#directory, 'root'), '--runroot', run], {
+    this.cli = new Cli('podman', ['--root', path.join(this.#directory, 'root'), '--runroot', run], {
       CONTAINERS_CONF: config,
     });
+  }
+
+  get ownCli(): Cli {
+    return this.cli;
   }
 
   async startService(): Promise<void> {
@@ -137,20 +139,14 @@ class PodmanPeer implements Peer {
     await request(this.socket, 'GET', '/_ping');
   }
 
-  cli(...args: string[]): string {
-    return this.#cli.run(args);
-  }
-  cliAsync(...args: string[]): Promise<void> {
-    return this.#cli.runAsync(args);
-  }
   daemonMemory(): number {
     return 0;
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#service?.kill();
     try {
-      this.#cli.run(['rm', '-af', '-t', '0']);
-      this.#cli.run(['rmi', '-af']);
+      this.cli.run('rm', '-af', '-t', '0');
+      this.cli.run('rmi', '-af');
     } catch {
       // Whatever is left goes with the directory.
     }

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { request } from '../tests/daemons.ts';
 import { busyboxImage, dockerArchive } from '../tests/test-images.ts';
 import { startPeer, type Peer } from './peers.ts';
-import { GROUPS, type Row, type Samples } from './rows.ts';
+import { GROUPS } from './groups/all.ts';
+import type { Row, Samples } from './measure.ts';
 
 /**
  * npm run bench [-- [GROUP…] [--peers hull,docker,podman] [--json FILE]]
@@ -92,10 +93,8 @@ for (const name of names) {
   peers.push(peer);
 }
 const results: Result[] = [];
-// Memory at rest means before the work of the other groups.
-for (const name of [...groups].sort((a, b) => Number(b === 'memory') - Number(a === 'memory'))) {
-  const group = GROUPS[name];
-  if (group === undefined) continue;
+for (const [name, group] of Object.entries(GROUPS)) {
+  if (!groups.includes(name)) continue;
   process.stderr.write(`${name} …\n`);
   const measured = await group.measure(peers);
   for (const [index, row] of group.rows.entries()) {
