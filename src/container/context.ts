@@ -62,6 +62,10 @@ export class ContainerPaths {
     this.#execRoot = execRoot;
   }
 
+  get dataRoot(): string {
+    return this.#dataRoot;
+  }
+
   /** The log and the generated /etc files. */
   data(id: string): string {
     return path.join(this.#dataRoot, 'containers', id);
@@ -83,6 +87,15 @@ export class ContainerPaths {
   /** /dev/shm of a container whose IPC others may join. */
   shm(id: string): string {
     return path.join(this.bundle(id), 'shm');
+  }
+
+  /** Where a part of a volume, or an image, is mounted for as long as it takes to mount it in the container. Never deleted with what is in it. */
+  passage(id: string, index: number): string {
+    return path.join(this.passages, `${id}-${index}`);
+  }
+
+  get passages(): string {
+    return path.join(this.#execRoot, 'passages');
   }
 
   get bundles(): string {

@@ -13,7 +13,8 @@ import { type ContainerContext, publish } from './context.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
 import { mergeImageConfig } from './merge-config.ts';
-import { parseVolumesFrom, wantedMounts } from './mounts.ts';
+import { parseVolumesFrom } from './bind-spec.ts';
+import { followDataRoot, wantedMounts } from './mounts.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import { completeNamespaces, refuseNetworkConflicts } from './namespace-options.ts';
 import { inventName, parseContainerName } from './names.ts';
@@ -26,6 +27,8 @@ export interface CreateRequest {
   name?: string;
   /** `os/arch[/variant]`: the image must be of it. */
   platform?: string;
+  /** Read-only binds leave what is mounted below their source as it is. */
+  readOnlyNonRecursive?: boolean;
   body: ContainerCreateBody;
 }
 
@@ -50,7 +53,15 @@ export async function createContainer(
 
   const id = newId();
   config.Hostname ||= defaultHostname(context, id, host);
-  const mounts = withBorrowed(context, wantedMounts(config, host), host.VolumesFrom ?? []);
+  const wanted = wantedMounts(config, host)
+    .map((mount) => followDataRoot(mount, context.paths.dataRoot))
+    .map((mount) => withImage(context, mount))
+    .map((mount) =>
+      request.readOnlyNonRecursive && mount.type === 'bind' && !mount.readWrite
+        ? { ...mount, readOnlyNonRecursive: true }
+        : mount,
+    );
+  const mounts = withBorrowed(context, wanted, host.VolumesFrom ?? []);
   refuseMissingSources(mounts);
   const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
@@ -266,6 +277,13 @@ function withBorrowed(
   return [...all.values()];
 }
 
+/** The image that a mount names, as it is now: the name may come to mean another one. */
+function withImage(context: ContainerContext, mount: MountPoint): MountPoint {
+  if (mount.type !== 'image') return mount;
+  const { id, layers } = context.images.resolve(mount.name ?? '');
+  return { ...mount, source: id, layers };
+}
+
 /** What `--mount type=bind` names must be there; `-v` makes it. */
 function refuseMissingSources(mounts: readonly MountPoint[]): void {
   for (const { type, source, createSource } of mounts) {
@@ -290,10 +308,8 @@ async function makeVolumes(context: ContainerContext, container: Container): Pro
   }
   // The record names its volumes from here on, so that none is orphaned by a crash.
   context.containers.save(container);
-  const toFill = record.mounts.filter((mount) => mount.type === 'volume' && !mount.noCopy && !mount.subpath);
-  if (toFill.length === 0) return;
   try {
-    await copyUp(context.rootfs, record.id, toFill);
+    await copyUp(context, record);
   } catch (error) {
     throw internal(`Cannot fill the volumes of container "${record.name}": ${messageOf(error)}`, {
       cause: error,

@@ -150,11 +150,11 @@ export async function releaseRun(
   removeNetns(context.paths.netns(record.id));
   phases?.mark('netns');
   for (const settings of Object.values(record.networks)) forgetAddresses(settings);
-  for (const { name } of record.mounts) {
-    if (name !== undefined) await context.volumes.unmount(name, record.id);
-  }
   context.rootfs.unmount(record.id);
   releaseSharedMemory(context, record);
+  for (const { type, name = '' } of record.mounts) {
+    if (type === 'volume') await context.volumes.unmount(name, record.id);
+  }
   phases?.mark('rootfs');
   rmSync(context.paths.bundle(record.id), { recursive: true, force: true });
   phases?.mark('bundle');

@@ -27,7 +27,7 @@ export class Files {
   /** What is at a path of the container; a link in the last place is not followed, unless a slash follows it. */
   async stat(reference: string, wanted: string): Promise<PathStat> {
     const container = this.#context.containers.get(reference);
-    using root = await openRoot(this.#context, container);
+    await using root = await openRoot(this.#context, container);
     const absolute = absolutePath(wanted);
     const found = openPath(root.fd, absolute, () => missing(wanted, reference));
     closeSync(found.fd);
@@ -37,7 +37,7 @@ export class Files {
   /** A path as a tar, its members named from the path's last component on. The container is held open until the tar has ended. */
   async read(reference: string, wanted: string): Promise<{ stat: PathStat; tar: AsyncIterable<Buffer> }> {
     const container = this.#context.containers.get(reference);
-    using stack = new DisposableStack();
+    await using stack = new AsyncDisposableStack();
     const root = stack.use(await openRoot(this.#context, container));
     const absolute = absolutePath(wanted);
     const found = openPath(root.fd, absolute, () => missing(wanted, reference));
@@ -63,7 +63,7 @@ export class Files {
   ): Promise<void> {
     const container = this.#context.containers.get(reference);
     const { record } = container;
-    using root = await openRoot(this.#context, container);
+    await using root = await openRoot(this.#context, container);
     const target = followLinks(root.fd, absolutePath(wanted));
     const found = openPath(root.fd, target, () => missing(wanted, reference));
     closeSync(found.fd);
@@ -83,20 +83,20 @@ export class Files {
   async changes(reference: string): Promise<FilesystemChange[]> {
     const container = this.#context.containers.get(reference);
     // Mounts the layers, and keeps a stopped container from starting meanwhile.
-    using _ = await openBareRoot(this.#context, container);
+    await using _ = await openBareRoot(this.#context, container);
     return changesOf(this.#context.snapshotter, container.record);
   }
 
   /** The container's root filesystem as a tar, without what is mounted in it. */
   async export(reference: string): Promise<AsyncIterable<Buffer>> {
     const container = this.#context.containers.get(reference);
-    using stack = new DisposableStack();
+    await using stack = new AsyncDisposableStack();
     const root = stack.use(await openBareRoot(this.#context, container));
     publish(this.#context.events, container, 'export');
     return held(treeToTar(`/proc/self/fd/${root.fd}`), stack.move());
   }
 
-  #parent(stack: DisposableStack, root: number, absolute: string): number {
+  #parent(stack: AsyncDisposableStack, root: number, absolute: string): number {
     const fd = openInRoot(root, path.posix.dirname(absolute), constants.O_RDONLY | constants.O_DIRECTORY);
     stack.defer(() => closeSync(fd));
     return fd;
@@ -104,8 +104,8 @@ export class Files {
 }
 
 /** Passes a stream on and lets go of what it needs when it ends, however it ends. */
-async function* held(tar: Readable, stack: DisposableStack): AsyncGenerator<Buffer> {
-  using _ = stack;
+async function* held(tar: Readable, stack: AsyncDisposableStack): AsyncGenerator<Buffer> {
+  await using _ = stack;
   yield* tar as AsyncIterable<Buffer>;
 }
 

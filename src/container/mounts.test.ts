@@ -1,49 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseBind, parseMount, wantedMounts } from './mounts.ts';
-
-test('parseBind() tells host directories, named and anonymous volumes apart', () => {
-  assert.partialDeepStrictEqual(parseBind('/src/:/dst:ro,rslave'), {
-    type: 'bind',
-    source: '/src',
-    destination: '/dst',
-    readWrite: false,
-    propagation: 'rslave',
-    createSource: true,
-  });
-  assert.partialDeepStrictEqual(parseBind('data:/var/lib'), {
-    type: 'volume',
-    name: 'data',
-    mode: 'z',
-    anonymous: false,
-  });
-  assert.partialDeepStrictEqual(parseBind('/var/lib'), {
-    type: 'volume',
-    anonymous: true,
-    destination: '/var/lib',
-  });
-  assert.partialDeepStrictEqual(parseBind('data:/d:nocopy'), { noCopy: true });
-});
-
-test('parseBind() refuses what is no volume specification', () => {
-  for (const bad of ['', ':', 'a:b:c:d', 'a:relative', '/a:', ':/b', '/a:/']) {
-    assert.throws(() => parseBind(bad), /^EngineError: invalid volume specification/, bad);
-  }
-  for (const bad of ['/a:/b:what', '/a:/b:ro,rw', 'v:/b:rshared', '/a:/b:shared,slave']) {
-    assert.throws(() => parseBind(bad), /invalid mode/, bad);
-  }
-  assert.throws(() => parseBind('a/b:/c'), /includes invalid characters for a local volume name/);
-});
-
-test('parseMount() reads the structured form and checks it', () => {
-  assert.partialDeepStrictEqual(
-    parseMount({ Type: 'tmpfs', Target: '/t', TmpfsOptions: { SizeBytes: 4096, Mode: 0o700 } }),
-    { type: 'tmpfs', destination: '/t', tmpfs: { size: 4096, mode: 0o700 } },
-  );
-  assert.throws(() => parseMount({ Type: 'bind', Target: '/t' }), /field Source must not be empty/);
-  assert.throws(() => parseMount({ Type: 'volume', Target: 't' }), /mount path must be absolute/);
-  assert.throws(() => parseMount({ Target: '/t' }), /mount type unknown/);
-});
+import { parseBind } from './bind-spec.ts';
+import { followDataRoot, wantedMounts } from './mounts.ts';
 
 test('wantedMounts() lets requests win over the image’s volumes and refuses two at one place', () => {
   const mounts = wantedMounts(
@@ -52,10 +10,40 @@ test('wantedMounts() lets requests win over the image’s volumes and refuses tw
   );
   assert.deepEqual(
     mounts.map(({ type, destination }) => `${type} ${destination}`),
-    ['bind /data', 'tmpfs /run', 'volume /more'],
+    ['tmpfs /run', 'bind /data', 'volume /more'],
   );
-  assert.throws(() => wantedMounts({}, { Binds: ['/a:/x', '/b:/x'] }), {
-    message: 'Duplicate mount point: /x',
+  const tmp = { Type: 'bind', Source: '/tmp' };
+  for (const [host, place] of [
+    [{ Binds: ['/a:/x', '/b:/x/'] }, '/x'],
+    [{ Binds: ['/a:/x'], Tmpfs: { '/x': '' } }, '/x'],
+    [{ Binds: ['/a:/x'], Mounts: [{ ...tmp, Target: '/x/' }] }, '/x/'],
+    [{ Tmpfs: { '/x': '' }, Mounts: [{ ...tmp, Target: '/x' }] }, '/x'],
+  ] as const) {
+    assert.throws(() => wantedMounts({}, structuredClone(host) as object), {
+      message: `Duplicate mount point: ${place}`,
+      kind: 'invalid',
+    });
+  }
+});
+
+test('wantedMounts() refuses a tmpfs that has no place', () => {
+  for (const [place, words] of [
+    ['x', "invalid mount path: 'x' mount path must be absolute"],
+    ['/', "invalid specification: destination can't be '/'"],
+    ['/a/..', "invalid specification: destination can't be '/'"],
+  ] as const) {
+    assert.throws(() => wantedMounts({}, { Tmpfs: { [place]: '' } }), { message: words }, place);
+  }
+});
+
+test('followDataRoot() lets a bind around the data root see what comes and goes there', () => {
+  const propagation = (bind: string): string => followDataRoot(parseBind(bind), '/var/lib/hull').propagation;
+  assert.equal(propagation('/:/host'), 'rslave');
+  assert.equal(propagation('/var/lib/hull/volumes:/v'), 'rslave');
+  assert.equal(propagation('/var/lib/hull:/v:rshared'), 'rshared');
+  assert.equal(propagation('/srv:/v'), 'rprivate');
+  assert.throws(() => propagation('/:/host:private'), {
+    message:
+      'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is within the daemon root, daemon root: "/var/lib/hull", bind mount source: "/", propagation: "private"',
   });
-  assert.throws(() => wantedMounts({}, { Tmpfs: { '/run': 'frobnicate' } }), /Invalid tmpfs option/);
 });

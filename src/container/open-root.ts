@@ -2,17 +2,18 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from '
 import { RootedDirectory } from '#/archive/rooted-directory.ts';
 import { byteString } from '#/archive/tar-entry.ts';
 import { errnoCode, notFound } from '#/base/errors.ts';
-import { bindMount } from '#/host/mounts.ts';
+import { bindMount, makeReadonly } from '#/host/mounts.ts';
 import { openInRoot } from '#/host/rooted-file.ts';
-import { resolveInRoot } from '#/host/scoped-path.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
+import { readyMounts } from './mount-sources.ts';
 import { isRunning, type MountPoint } from './record.ts';
 
 const O_PATH = 0o10000000;
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** A container's filesystem with all that is mounted in it, open for a while. */
-export interface OpenRoot extends Disposable {
+export interface OpenRoot extends AsyncDisposable {
   /** The root directory, in the container's mount namespace while it runs. */
   readonly fd: number;
 }
@@ -25,38 +26,44 @@ export interface OpenRoot extends Disposable {
 export async function openRoot(context: ContainerContext, container: Container): Promise<OpenRoot> {
   const { rootfs } = context;
   const { id, record } = container;
-  using stack = new DisposableStack();
+  await using stack = new AsyncDisposableStack();
   stack.use(await context.locks.acquire(id));
   if (context.containers.byId(id) !== container) throw notFound(`No such container: ${id}`);
   if (isRunning(record)) {
     const fd = openRunning(record.state.pid, rootfs.path(id)) ?? openDirectory(rootfs.path(id));
-    return { fd, [Symbol.dispose]: () => closeSync(fd) };
+    return { fd, [Symbol.asyncDispose]: async () => closeSync(fd) };
   }
-  const mounts = rootfs.isMounted(id) ? [] : record.mounts;
-  if (!rootfs.isMounted(id)) stack.defer(() => rootfs.unmount(id));
-  const root = rootfs.mount(id);
-  // Unmounting the root lazily takes along what is mounted in it.
-  mountInside(root, mounts);
-  const fd = openDirectory(root);
-  stack.defer(() => closeSync(fd));
-  const owned = stack.move();
-  return { fd, [Symbol.dispose]: () => owned.dispose() };
+  if (!rootfs.isMounted(id)) {
+    const { mounts, passages } = await readyMounts(context, record, stack);
+    using _ = passages;
+    // Unmounting the root lazily takes along what is mounted in it.
+    stack.defer(() => rootfs.unmount(id));
+    const root = rootfs.mount(id);
+    mountInside(root, mounts);
+    if (record.hostConfig.ReadonlyRootfs) makeReadonly(root);
+  }
+  return opened(rootfs.path(id), stack);
 }
 
 /** Opens the container's root filesystem as it is below all mounts. See `openRoot`. */
 export async function openBareRoot(context: ContainerContext, container: Container): Promise<OpenRoot> {
   const { rootfs } = context;
   const { id } = container;
-  using stack = new DisposableStack();
+  await using stack = new AsyncDisposableStack();
   const lock = stack.use(await context.locks.acquire(id));
   if (context.containers.byId(id) !== container) throw notFound(`No such container: ${id}`);
   const wasMounted = rootfs.isMounted(id);
   if (!wasMounted) stack.defer(() => rootfs.unmount(id));
-  const fd = openDirectory(rootfs.mount(id));
-  stack.defer(() => closeSync(fd));
+  rootfs.mount(id);
   if (wasMounted) lock[Symbol.dispose]();
+  return opened(rootfs.path(id), stack);
+}
+
+function opened(directory: string, stack: AsyncDisposableStack): OpenRoot {
+  const fd = openDirectory(directory);
+  stack.defer(() => closeSync(fd));
   const owned = stack.move();
-  return { fd, [Symbol.dispose]: () => owned.dispose() };
+  return { fd, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Undefined when the process has gone, or another has its number by now: its root is then not the one that we mounted. */
@@ -80,16 +87,16 @@ function openDirectory(path: string): number {
 function mountInside(root: string, mounts: readonly MountPoint[]): void {
   const inOrder = mounts.toSorted((a, b) => a.destination.length - b.destination.length);
   for (const mount of inOrder) {
-    if (mount.type === 'tmpfs' || mount.source === '') continue;
-    const source = mount.subpath ? resolveInRoot(mount.source, mount.subpath) : mount.source;
-    const kind = statSync(source, { throwIfNoEntry: false });
-    if (kind === undefined) continue;
+    const source = statSync(mount.source, { throwIfNoEntry: false });
+    if (mount.type === 'tmpfs' || source === undefined) continue;
     const directory = openDirectory(root);
     try {
-      const target = openTarget(directory, root, mount.destination, kind.isDirectory());
-      if (target === undefined) continue;
+      const target = openTarget(directory, root, mount.destination, source.isDirectory());
       try {
-        bindMount(source, `/proc/self/fd/${target}`, { recursive: !(mount.nonRecursive ?? false) });
+        bindMount(mount.source, `/proc/self/fd/${target}`, {
+          recursive: !(mount.nonRecursive ?? false),
+          readonly: !mount.readWrite,
+        });
       } finally {
         closeSync(target);
       }
@@ -99,23 +106,22 @@ function mountInside(root: string, mounts: readonly MountPoint[]): void {
   }
 }
 
-/** Of a container that never ran the mount points are not there yet. A file's is not made: there is nothing to copy beside it. */
-function openTarget(
-  directory: number,
-  root: string,
-  destination: string,
-  isDirectory: boolean,
-): number | undefined {
+/** Of a container that never ran the mount points are not there yet. */
+function openTarget(directory: number, root: string, destination: string, isDirectory: boolean): number {
   try {
     return openInRoot(directory, destination, O_PATH);
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error;
-    if (!isDirectory) return undefined;
   }
   using rooted = new RootedDirectory(root, {
     create: (path) => mkdirSync(path, 0o755),
     isMissing: () => false,
   });
-  rooted.walk(byteString(destination).split('/'), true);
+  const names = byteString(destination).split('/');
+  const file = isDirectory ? undefined : names.pop();
+  const parent = rooted.walk(names, true);
+  if (file !== undefined && parent !== undefined) {
+    closeSync(openSync(RootedDirectory.at(parent, file), NEW_FILE, 0o755));
+  }
   return openInRoot(directory, destination, O_PATH);
 }

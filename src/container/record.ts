@@ -66,10 +66,10 @@ export interface HealthResult {
 
 /** One resolved mount of a container. */
 export interface MountPoint {
-  type: 'bind' | 'volume' | 'tmpfs';
-  /** The volume's name, for volumes. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image';
+  /** The volume's name; the image's as it was asked for. */
   name?: string;
-  /** Absolute path on the host; empty for tmpfs. */
+  /** Absolute path on the host; empty for tmpfs. Of an image its id. */
   source: string;
   /** Absolute path in the container. */
   destination: string;
@@ -78,18 +78,40 @@ export interface MountPoint {
   mode: string;
   readWrite: boolean;
   propagation: string;
+  /** The client named the propagation, so it is kept to or refused. */
+  propagationChosen?: boolean;
   /** The engine made the volume for this container alone: `rm -v` deletes it. */
   anonymous?: boolean;
   /** Do not fill a new volume from the image. */
   noCopy?: boolean;
   /** A bind whose missing source is to be made. */
   createSource?: boolean;
+  /** Without the mounts below the source. */
   nonRecursive?: boolean;
-  /** Directory inside the volume. */
+  /** Read-only, and the mounts below it as they are. */
+  readOnlyNonRecursive?: boolean;
+  /** Refuse to start where the mounts below cannot be made read-only too. */
+  readOnlyForceRecursive?: boolean;
+  /** What the mount that the source is on forbids (`ro`, `nosuid`, …): found out at each start. */
+  restrictions?: string[];
+  /** Directory or file inside the volume or image. */
   subpath?: string;
-  tmpfs?: { size?: number; mode?: number; options: string[] };
+  /** The layers of a mounted image, base first: in use as long as the container is there. */
+  layers?: Digest[];
+  /** Options of a tmpfs as mount(8) has them. */
+  tmpfs?: string;
 }
 
 export function isRunning(record: ContainerRecord): boolean {
   return record.state.status === 'running' || record.state.status === 'paused';
+}
+
+/** The images that a container has mounted, by id. */
+export function mountedImages({ mounts }: ContainerRecord): string[] {
+  return mounts.filter(({ type }) => type === 'image').map(({ source }) => source);
+}
+
+/** All layers that a container needs: its own image's and those of mounted ones. */
+export function layersOf({ layers, mounts }: ContainerRecord): Digest[] {
+  return [...layers, ...mounts.flatMap((mount) => mount.layers ?? [])];
 }

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmdirSync, rmSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { errnoCode, messageOf } from '#/base/errors.ts';
@@ -38,6 +38,12 @@ export async function restoreContainers(context: ContainerContext, exits: Exits)
   // Addresses and ports of what runs are taken before anything new asks for one.
   const endpoints = [...found.keys()].flatMap((container) => container.record.endpoints);
   await context.networks.restore(endpoints);
+  // Before anything that has ended gives its volumes back.
+  for (const { record } of found.keys()) {
+    for (const { type, name = '' } of record.mounts) {
+      if (type === 'volume') context.volumes.adopt(name, record.id);
+    }
+  }
   sweepOrphans(context);
   for (const container of containers.all()) {
     try {
@@ -46,6 +52,7 @@ export async function restoreContainers(context: ContainerContext, exits: Exits)
       logger.error('Cannot restore a container', { id: shortId(container.id), error: messageOf(error) });
     }
   }
+  await context.volumes.releaseUnheld();
   await removeStraySnapshots(context);
 }
 
@@ -150,6 +157,13 @@ function sweepOrphans(context: ContainerContext): void {
   for (const name of entries(paths.namespaces)) {
     const file = path.join(paths.namespaces, name);
     if (!namespaces.has(file)) removeNetns(file);
+  }
+  for (const name of entries(paths.passages)) {
+    const place = path.join(paths.passages, name);
+    unmount(place, { lazy: true });
+    // Never with what is in it: were the mount still there, that would be a volume.
+    if (statSync(place).isDirectory()) rmdirSync(place);
+    else unlinkSync(place);
   }
   for (const id of entries(paths.bundles)) {
     if (containers.byId(id) !== undefined) continue;

@@ -39,17 +39,15 @@ export class RootFilesystems {
   mount(id: string, { volatile = false }: { volatile?: boolean } = {}): string {
     const target = this.path(id);
     if (this.#mounted.has(target)) return target;
-    const { layers, upper, work } = this.#snapshotter.mounts(id);
-    for (const layer of layers) {
-      if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
-      mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
-      mountErofs(layer.file, layer.directory);
-      this.#mounted.add(layer.directory);
-    }
     mkdirSync(target, { recursive: true, mode: 0o711 });
-    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target, volatile });
+    this.#mountAt(target, id, volatile);
     this.#mounted.add(target);
     return target;
+  }
+
+  /** Mounts a snapshot that nobody writes to at a directory, for the caller to unmount. */
+  mountView(key: string, target: string): void {
+    this.#mountAt(target, key, false);
   }
 
   unmount(id: string): void {
@@ -72,5 +70,16 @@ export class RootFilesystems {
   /** For an engine that ends while no container runs: nothing of it stays mounted. */
   unmountAllLayers(): void {
     for (const { diffId } of this.#snapshotter.listLayers()) this.unmountLayer(diffId);
+  }
+
+  #mountAt(target: string, key: string, volatile: boolean): void {
+    const { layers, upper, work } = this.#snapshotter.mounts(key);
+    for (const layer of layers) {
+      if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
+      mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
+      mountErofs(layer.file, layer.directory);
+      this.#mounted.add(layer.directory);
+    }
+    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target, volatile });
   }
 }

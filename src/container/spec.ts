@@ -5,8 +5,10 @@ import { parseSecurityOptions } from './security-options.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { checkSysctls } from './sysctls.ts';
+import { mergeTmpfsOptions } from './tmpfs-options.ts';
 import type { ProcessUser } from './user.ts';
 import type { HostDevice } from '#/host/devices.ts';
+import { internal } from '#/base/errors.ts';
 import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
 import { clampRlimits, defaultSpec } from '#/oci/default-spec.ts';
 import type {
@@ -88,7 +90,7 @@ export function containerSpec(
   spec.process = process;
   spec.root = { path: inputs.rootfs, readonly: hostConfig.ReadonlyRootfs ?? false };
   spec.annotations = hostConfig.Annotations ?? {};
-  spec.mounts = allMounts(spec.mounts, inputs, hostConfig);
+  spec.mounts = allMounts(spec.mounts, inputs, hostConfig, host);
   spec.linux.cgroupsPath = inputs.cgroupsPath;
   spec.linux.namespaces = namespaces(spec, inputs, hostConfig, host.cgroupVersion);
   if (inputs.namespaces.uts !== 'host') spec.hostname = inputs.hostname;
@@ -196,7 +198,12 @@ function namespaces(
   });
 }
 
-function allMounts(defaults: RuntimeMount[], inputs: SpecInputs, hostConfig: HostConfig): RuntimeMount[] {
+function allMounts(
+  defaults: RuntimeMount[],
+  inputs: SpecInputs,
+  hostConfig: HostConfig,
+  host: SpecHost,
+): RuntimeMount[] {
   const taken = new Set(inputs.mounts.map((mount) => mount.destination));
   const mounts = defaults.filter((mount) => !taken.has(mount.destination));
   if (typeof inputs.sharedMemory === 'object' && !taken.has(SHM)) {
@@ -213,7 +220,7 @@ function allMounts(defaults: RuntimeMount[], inputs: SpecInputs, hostConfig: Hos
   }
   // A mount inside another one must come after it.
   const own = inputs.mounts.toSorted((a, b) => depth(a.destination) - depth(b.destination));
-  return [...mounts, ...own.map(runtimeMount)];
+  return [...mounts, ...own.map((mount) => runtimeMount(mount, host))];
 }
 
 function depth(path: string): number {
@@ -224,25 +231,30 @@ function bind(source: string, destination: string, options: string[]): RuntimeMo
   return { type: 'bind', source, destination, options };
 }
 
-function runtimeMount(mount: MountPoint): RuntimeMount {
+function runtimeMount(mount: MountPoint, host: SpecHost): RuntimeMount {
   if (mount.type === 'tmpfs') {
-    const { size, mode, options = [] } = mount.tmpfs ?? {};
-    return {
-      type: 'tmpfs',
-      source: 'tmpfs',
-      destination: mount.destination,
-      options: [
-        ...['noexec', 'nosuid', 'nodev'].filter((option) => !options.includes(option.slice(2))),
-        ...options,
-        ...(size ? [`size=${size}`] : []),
-        ...(mode === undefined || mode === 0 ? [] : [`mode=${mode.toString(8)}`]),
-      ],
-    };
+    const options = mergeTmpfsOptions(mount.tmpfs ?? '');
+    return { type: 'tmpfs', source: 'tmpfs', destination: mount.destination, options };
   }
-  const propagation = mount.propagation || 'rprivate';
-  const options = [mount.nonRecursive ? 'bind' : 'rbind', propagation];
-  if (!mount.readWrite) options.push('ro');
+  const options = [mount.nonRecursive ? 'bind' : 'rbind', mount.propagation || 'rprivate'];
+  options.push(...(mount.restrictions ?? []));
+  if (!mount.readWrite) options.push(isReadOnlyBelow(mount, host) ? 'rro' : 'ro');
   return bind(mount.source, mount.destination, options);
+}
+
+/** Whether what is mounted below a read-only mount becomes read-only too. In the words of moby's daemon/oci_linux.go. */
+function isReadOnlyBelow(mount: MountPoint, { kernel }: SpecHost): boolean {
+  if (mount.readOnlyNonRecursive) {
+    if (!mount.readOnlyForceRecursive) return false;
+    throw internal('mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive');
+  }
+  const [major = 0, minor = 0] = kernel.split('.').map(Number);
+  // mount_setattr(2)
+  if (major > 5 || (major === 5 && minor >= 12)) return true;
+  if (mount.readOnlyForceRecursive) {
+    throw internal('rro is not supported: function not implemented (kernel is older than 5.12?)');
+  }
+  return false;
 }
 
 function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): Record<string, string> {

@@ -38,3 +38,9 @@ test('startFailure() passes on what it does not know', () => {
   assert.equal(failure.error.message, `${PREFIX} crun: mount \`x\`: No such device: unknown`);
   assert.equal(failure.exitCode, 128);
 });
+
+test('startFailure() explains a mount of the wrong kind', () => {
+  const failure = startFailure('crun', "error stat'ing file `/etc/passwd/x`: Not a directory\n", 'cmd');
+  assert.match(failure.error.message, /Are you trying to mount a directory onto a file \(or vice-versa\)\?/);
+  assert.deepEqual([failure.error.kind, failure.exitCode], ['invalid', 127]);
+});

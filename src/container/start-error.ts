@@ -38,6 +38,10 @@ const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitC
   { pattern: /exec[^\n]*: Exec format error/, words: () => 'exec format error', exitCode: 126 },
 ];
 
+// moby's daemon/errors.go, translateContainerdStartErr
+const WRONG_KIND =
+  'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
+
 /** What the runtime said of a process that never ran, in the words that Docker's clients know. `command` is its first word. */
 export function startFailure(runtime: string, said: string, command: string): StartFailure {
   // runc speaks Docker's language already.
@@ -49,6 +53,9 @@ export function startFailure(runtime: string, said: string, command: string): St
     (rule !== undefined && match ? rule.words(match).replace('exec: "":', `exec: "${command}":`) : undefined);
   const prefix =
     'failed to create task for container: failed to create shim task: OCI runtime create failed:';
+  if (words === undefined && /not a directory/i.test(said)) {
+    return { error: invalid(`${prefix} ${runtime}: ${said.trim()}: unknown: ${WRONG_KIND}`), exitCode: 127 };
+  }
   if (words === undefined) {
     return { error: internal(`${prefix} ${runtime}: ${said.trim()}: unknown`), exitCode: 128 };
   }

@@ -22,8 +22,10 @@ import { wantedDevices } from './devices.ts';
 import { writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
+import { readyMounts } from './mount-sources.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
-import { isRunning, type MountPoint } from './record.ts';
+import { checkedPropagation } from './propagation.ts';
+import { isRunning } from './record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
 import { lookupUser } from './user.ts';
@@ -77,7 +79,9 @@ async function run(
   phases.mark('rootfs');
   const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo);
   phases.mark('network');
-  const mounts = await resolveMounts(context, container, undo);
+  const { mounts, passages } = await readyMounts(context, record, undo);
+  using _ = passages;
+  const { dataRoot } = context.paths;
   const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
   const network = parseNetworkMode(record.hostConfig.NetworkMode);
@@ -92,7 +96,7 @@ async function run(
       cgroupsPath: path.posix.join(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
       namespaces,
       sharedMemory,
-      mounts,
+      mounts: mounts.map((mount) => checkedPropagation(mount, dataRoot)),
       etcFiles: {
         '/etc/hostname': context.paths.etcFile(etcOwner, 'hostname'),
         '/etc/hosts': context.paths.etcFile(etcOwner, 'hosts'),
@@ -171,41 +175,6 @@ export function runtimeOf(context: ContainerContext, name: string): Runtime {
   const runtime = context.runtimes.get(name);
   if (runtime === undefined) throw invalid(`unknown or invalid runtime name: ${name}`);
   return runtime;
-}
-
-/** Mount points as this start has them: volumes are mounted, sources exist. */
-async function resolveMounts(
-  context: ContainerContext,
-  container: Container,
-  undo: AsyncDisposableStack,
-): Promise<MountPoint[]> {
-  const { record } = container;
-  const resolved: MountPoint[] = [];
-  for (const mount of record.mounts) {
-    if (mount.type === 'volume' && mount.name !== undefined) {
-      const name = mount.name;
-      const source = await context.volumes.mount(name, record.id, mount.destination, mount.readWrite);
-      undo.defer(() => context.volumes.unmount(name, record.id));
-      resolved.push({ ...mount, source: mount.subpath ? resolveInRoot(source, mount.subpath) : source });
-      continue;
-    }
-    if (mount.type === 'bind') requireSource(mount);
-    resolved.push(mount);
-  }
-  return resolved;
-}
-
-function requireSource(mount: MountPoint): void {
-  try {
-    // Docker makes the missing source of a `-v` bind, and only of that.
-    if (mount.createSource) mkdirSync(mount.source, { recursive: true });
-  } catch (error) {
-    if (errnoCode(error) !== 'EEXIST') {
-      throw invalid(`error while creating mount source path '${mount.source}': ${messageOf(error)}`, {
-        cause: error,
-      });
-    }
-  }
 }
 
 function makeWorkingDirectory(rootfs: string, directory: string): void {

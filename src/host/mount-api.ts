@@ -20,6 +20,8 @@ const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 1;
 const OPEN_TREE_CLOEXEC = 0x80000;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+/** As mount(2) does: a target may be named by its descriptor in /proc. */
+const MOVE_MOUNT_T_SYMLINKS = 0x10;
 const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
@@ -92,7 +94,8 @@ export function cloneMount(path: string, recursive: boolean): number {
 }
 
 export function attachMount(fd: number, target: string): void {
-  const result = moveMount(MOVE_MOUNT, fd, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
+  const result = moveMount(MOVE_MOUNT, fd, '', AT_FDCWD, target, flags);
   checked(result, 'move_mount', target);
 }
 

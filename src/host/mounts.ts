@@ -6,7 +6,7 @@ import { withLoopDevice } from './loop-device.ts';
 import { MOUNT_ATTR_RDONLY, MountContext, attachMount, cloneMount, setMountAttributes } from './mount-api.ts';
 import { listMounts } from './mountinfo.ts';
 
-export { listMounts } from './mountinfo.ts';
+export { listMounts, type MountInfo } from './mountinfo.ts';
 
 /* include/uapi/linux/mount.h */
 const MS_RDONLY = 1;
@@ -175,6 +175,11 @@ function bindReadonlyAtOnce(source: string, target: string, recursive: boolean):
   } finally {
     libc.close(fd);
   }
+}
+
+/** What is mounted at `target` can only be read from there from now on; mounts below it stay as they are. */
+export function makeReadonly(target: string): void {
+  remountReadonly(target, false);
 }
 
 function remountReadonly(target: string, recursive: boolean): void {

@@ -6,6 +6,9 @@ import { checked, libcFunction } from './libc.ts';
 const SYS_OPENAT2 = 437;
 /** linux/openat2.h: links and `..` are resolved as if the directory were the root. */
 const RESOLVE_IN_ROOT = 0x10;
+/** Links are followed as long as they, and `..`, stay below the directory; those that only the kernel knows (/proc) never. */
+const RESOLVE_BENEATH = 0x08;
+const RESOLVE_NO_MAGICLINKS = 0x02;
 const O_PATH = 0o10000000;
 
 const openat2 = libcFunction('syscall', 'long', ['long', 'long', 'str', 'void *', 'size_t']);
@@ -37,12 +40,21 @@ export function readRootedFile(root: string, path: string, limit: number): Buffe
  * place is opened itself (with O_PATH) or refused. Throws the system's error.
  */
 export function openInRoot(directory: number, path: string, flags: number = constants.O_RDONLY): number {
-  const how = Buffer.alloc(24);
+  return resolve(directory, path, flags, RESOLVE_IN_ROOT);
+}
+
+/** Opens `path` below the directory; one that leads out, as an absolute link does, is refused with EXDEV. */
+export function openBeneath(directory: number, path: string, flags: number = constants.O_RDONLY): number {
+  return resolve(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+}
+
+function resolve(directory: number, path: string, flags: number, how: number): number {
+  const open = Buffer.alloc(24);
   // Neither a fifo nor a terminal of the tree's may hold us up or become ours; O_PATH, which opens neither, allows no such flags.
   const careful = (flags & O_PATH) === 0 ? constants.O_NONBLOCK | constants.O_NOCTTY : 0;
-  how.writeBigUInt64LE(BigInt(flags | careful), 0);
-  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT), 16);
-  return checked(openat2(SYS_OPENAT2, directory, path, how, how.length), 'openat2', path);
+  open.writeBigUInt64LE(BigInt(flags | careful), 0);
+  open.writeBigUInt64LE(BigInt(how), 16);
+  return checked(openat2(SYS_OPENAT2, directory, path, open, open.length), 'openat2', path);
 }
 
 function openRooted(directory: number, path: string): number | undefined {

@@ -16,7 +16,7 @@ import { Health } from '#/container/health.ts';
 import { Files } from '#/container/files.ts';
 import { Lifecycle } from '#/container/lifecycle.ts';
 import { Queries } from '#/container/queries.ts';
-import { isRunning } from '#/container/record.ts';
+import { isRunning, layersOf, mountedImages } from '#/container/record.ts';
 import { restartPolicies, restoreContainers } from '#/container/restore.ts';
 import { RootFilesystems } from '#/container/rootfs.ts';
 import { Stats } from '#/container/stats.ts';
@@ -102,7 +102,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     users: (name) =>
       containers
         .all()
-        .filter(({ record }) => record.mounts.some((mount) => mount.name === name))
+        .filter(({ record }) => record.mounts.some((mount) => mount.type === 'volume' && mount.name === name))
         .map(({ id }) => id),
   });
   const images = new Images({
@@ -116,9 +116,9 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       usersOf: (image) =>
         containers
           .all()
-          .filter(({ record }) => record.image === image)
+          .filter(({ record }) => record.image === image || mountedImages(record).includes(image))
           .map(({ id, record }) => ({ id, running: isRunning(record) })),
-      layersInUse: () => containers.all().flatMap(({ record }) => record.layers),
+      layersInUse: () => containers.all().flatMap(({ record }) => layersOf(record)),
     },
     mounts: { unmount: (diffId) => rootfs.unmountLayer(diffId) },
   });

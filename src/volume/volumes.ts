@@ -58,6 +58,11 @@ export class Volumes {
   /** Makes the volume, or finds the one of that name and driver. Throws in Docker's words. */
   async create(request: VolumeRequest): Promise<Volume> {
     const name = request.name || newId();
+    if (name.length === 1) {
+      throw invalid(
+        `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
+      );
+    }
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name)) {
       throw invalid(
         `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
@@ -85,7 +90,7 @@ export class Volumes {
       anonymous: request.anonymous ?? !request.name,
     };
     if (record.anonymous) record.labels = { ...record.labels, 'com.docker.volume.anonymous': '' };
-    await driver.create(name, record.options);
+    await driver.create(record);
     this.#database.prepare('INSERT INTO volumes VALUES (?, ?)').run(name, JSON.stringify(record));
     this.#publish('create', record);
     return this.#view(record);
@@ -110,13 +115,15 @@ export class Volumes {
     return records.map((record) => this.#view(record));
   }
 
-  /** All volumes, with the bytes in each and how many containers have it. */
+  /** Volumes with the bytes in each and how many containers have it; those with options are not this disk's, as for Docker. */
   async usage(): Promise<Volume[]> {
     return Promise.all(
-      this.#all().map(async (record) => {
-        const Size = await diskUsage(this.#driver(record.driver, record.name).path(record.name));
-        return { ...this.#view(record), UsageData: { Size, RefCount: this.#users(record.name).length } };
-      }),
+      this.#all()
+        .filter(isCounted)
+        .map(async (record) => {
+          const Size = await diskUsage(this.#driver(record.driver, record.name).path(record.name));
+          return { ...this.#view(record), UsageData: { Size, RefCount: this.#users(record.name).length } };
+        }),
     );
   }
 
@@ -144,7 +151,7 @@ export class Volumes {
     const deleted: string[] = [];
     let reclaimed = 0;
     for (const record of this.#all()) {
-      if (!all && !record.anonymous) continue;
+      if ((!all && !record.anonymous) || !isCounted(record)) continue;
       if (!matchesLabels(filters, 'label', record.labels)) continue;
       if (hasFilter(filters, 'label!') && matchesLabels(filters, 'label!', record.labels)) continue;
       if (this.#users(record.name).length > 0) continue;
@@ -155,24 +162,42 @@ export class Volumes {
     return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed };
   }
 
-  /** The directory to mount into `holder`, for as long as that container runs. */
-  async mount(name: string, holder: string, destination: string, readWrite: boolean): Promise<string> {
+  /** The directory to mount into `holder`, for as long as that container runs. With `at` the world is told. */
+  async mount(
+    name: string,
+    holder: string,
+    at?: { destination: string; readWrite: boolean },
+  ): Promise<string> {
     const record = this.#get(name);
-    const source = await this.#driver(record.driver, name).mount(name, holder);
-    this.#publish('mount', record, {
-      container: holder,
-      destination,
-      propagation: '',
-      'read/write': String(readWrite),
-    });
+    const driver = this.#driver(record.driver, name);
+    const source = await driver.mount(record, holder);
+    if (at !== undefined) {
+      this.#publish('mount', record, {
+        container: holder,
+        destination: at.destination,
+        propagation: '',
+        'read/write': String(at.readWrite),
+      });
+    }
     return source;
   }
 
   async unmount(name: string, holder: string): Promise<void> {
     const record = this.#find(name);
     if (record === undefined) return;
-    await this.#driver(record.driver, name).unmount(name, holder);
+    await this.#driver(record.driver, name).unmount(record, holder);
     this.#publish('unmount', record, { container: holder });
+  }
+
+  /** Counts a holder that the engine before this one had. */
+  adopt(name: string, holder: string): void {
+    const record = this.#find(name);
+    if (record !== undefined) this.#driver(record.driver, name).adopt(record, holder);
+  }
+
+  /** Unmounts what nobody holds: left by an engine that was killed. After all holders are adopted. */
+  async releaseUnheld(): Promise<void> {
+    for (const record of this.#all()) await this.#driver(record.driver, record.name).unmount(record, '');
   }
 
   #driver(driver: string, volume: string): VolumeDriver {
@@ -208,7 +233,7 @@ export class Volumes {
       () => this.#database.prepare('DELETE FROM volumes WHERE name = ?').run(record.name),
       { durable: true },
     );
-    await this.#driver(record.driver, record.name).remove(record.name);
+    await this.#driver(record.driver, record.name).remove(record);
     this.#publish('destroy', record);
   }
 
@@ -225,7 +250,7 @@ export class Volumes {
       Labels: record.labels,
       Mountpoint: this.#driver(record.driver, record.name).path(record.name),
       Name: record.name,
-      Options: record.options,
+      Options: sorted(record.options),
       Scope: 'local',
     };
   }
@@ -249,4 +274,14 @@ export class Volumes {
       if (errnoCode(error) !== 'ENOENT') throw error;
     }
   }
+}
+
+/** What takes space of its own: with options the bytes are elsewhere, and nothing is reclaimed by removing it. */
+function isCounted({ options }: VolumeRecord): boolean {
+  return Object.keys(options).length === 0;
+}
+
+/** As Go writes a map. */
+function sorted(options: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(options).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

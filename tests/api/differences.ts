@@ -7,6 +7,10 @@ export const DIFFERENCES: Record<string, string> = {
     '20.10 takes an unknown condition for "not-running"; later ones refuse it, as Hull does',
   'resources: what cannot be updated comes back as a warning':
     'dockerd takes limits in an update that it never looks at; Hull says which it leaves alone',
+  'mounts: a read-only bind is so for what is mounted below': 'options of API 1.44',
+  'mounts: a bind makes its source where it is told to': 'an option of API 1.42',
+  'mounts: a part of a volume, and nothing outside it': 'an option of API 1.45',
+  'mounts: an image is mounted read-only, and is in use': 'a type of API 1.48',
 };
 
 /** Differences that show only on some hosts: there dockerd may fail the check, and may pass it elsewhere. */

@@ -58,6 +58,8 @@ export interface ContainerLifecycle {
   create(options: {
     name?: string;
     platform?: string;
+    /** Read-only binds leave what is mounted below their source as it is. */
+    readOnlyNonRecursive?: boolean;
     body: ContainerCreateBody;
   }): Promise<ContainerCreateResponse>;
   start(reference: string): Promise<void>;

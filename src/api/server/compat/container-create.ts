@@ -1,4 +1,4 @@
-import type { ContainerCreateBody, HostConfig } from '#/wire/generated.ts';
+import type { ContainerCreateBody, HostConfig, Mount } from '#/wire/generated.ts';
 import type { ApiVersion } from '../version.ts';
 
 type Quirk = (host: HostConfig, version: ApiVersion) => HostConfig;
@@ -21,11 +21,34 @@ const hostCgroupNamespace: Quirk = (host, version) =>
 const ignoreEarlyConsoleSize: Quirk = (host, version) =>
   version.below('1.42') ? { ...host, ConsoleSize: null, Annotations: {} } : host;
 
+/** Options of mounts by the version that brought them: of an older client they are not meant so, whatever stands there. */
+const youngMountOptions: Quirk = (host, version) => {
+  if (host.Mounts === undefined || !version.below('1.46')) return host;
+  const Mounts = host.Mounts.map((mount): Mount => {
+    const { BindOptions, VolumeOptions, TmpfsOptions } = mount;
+    const adapted = { ...mount };
+    if (BindOptions !== undefined) {
+      adapted.BindOptions = {
+        ...BindOptions,
+        ...(version.below('1.40') ? { NonRecursive: false } : {}),
+        ...(version.below('1.42') ? { CreateMountpoint: false } : {}),
+        ...(version.below('1.44') ? { ReadOnlyNonRecursive: false, ReadOnlyForceRecursive: false } : {}),
+      };
+    }
+    if (VolumeOptions !== undefined && version.below('1.45'))
+      adapted.VolumeOptions = { ...VolumeOptions, Subpath: '' };
+    if (TmpfsOptions !== undefined) adapted.TmpfsOptions = { ...TmpfsOptions, Options: [] };
+    return adapted;
+  });
+  return { ...host, Mounts };
+};
+
 const QUIRKS: readonly Quirk[] = [
   ignoreEarlyAutoRemove,
   oldDefaults,
   hostCgroupNamespace,
   ignoreEarlyConsoleSize,
+  youngMountOptions,
 ];
 
 /** The body as a client of the newest API would have sent it. */

@@ -42,7 +42,10 @@ export const containerRoutes: readonly Route[] = [
     const name = query.given('name');
     const platform = version.below('1.41') ? undefined : query.given('platform');
     const adapted = adaptCreateBody(body, version);
-    const created = await engine.lifecycle.create({ body: adapted, ...defined({ name, platform }) });
+    // Since API 1.44 read-only is so for what is mounted below, too.
+    const readOnlyNonRecursive = version.below('1.44');
+    const request = { body: adapted, readOnlyNonRecursive, ...defined({ name, platform }) };
+    const created = await engine.lifecycle.create(request);
     exchange.json(201, { Id: created.Id, Warnings: created.Warnings ?? [] });
   }),
 
