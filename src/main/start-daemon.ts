@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { messageOf } from '#/base/errors.ts';
@@ -10,6 +10,9 @@ const OTHER_WITHIN_MS = 2000;
 const POLL_MS = 20;
 
 const LOG_FILE = '/var/log/hulld.log';
+/** Of it, what is shown when the daemon did not come up: at most so many bytes, and lines. */
+const LOG_SHOWN = 4096;
+const LINES_SHOWN = 3;
 
 /** Starts `hulld` in the background and resolves when it answers on `socketPath`. */
 export async function startDaemon(socketPath: string): Promise<void> {
@@ -40,11 +43,22 @@ export async function startDaemon(socketPath: string): Promise<void> {
   while (!(await answers(socketPath))) {
     if (performance.now() > deadline) {
       const why = ended === undefined ? `does not answer on ${socketPath}` : `ended with code ${ended}`;
-      throw new Error(`The Hull daemon was started and ${why}: see ${LOG_FILE}`);
+      throw new Error(`The Hull daemon was started and ${why}; ${LOG_FILE} says:\n${lastLines()}`);
     }
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
     });
+  }
+}
+
+function lastLines(): string {
+  const log = openSync(LOG_FILE, 'r');
+  try {
+    const end = Buffer.alloc(LOG_SHOWN);
+    const length = readSync(log, end, 0, LOG_SHOWN, Math.max(0, fstatSync(log).size - LOG_SHOWN));
+    return end.toString('utf8', 0, length).trimEnd().split('\n').slice(-LINES_SHOWN).join('\n');
+  } finally {
+    closeSync(log);
   }
 }
 
