@@ -12,7 +12,7 @@ import type { EventLog } from '#/state/events.ts';
 import type { Volumes } from '#/volume/volumes.ts';
 import type { Container, Containers } from './containers.ts';
 import type { RootFilesystems } from './rootfs.ts';
-import type { SpecHost } from './spec.ts';
+import type { SecurityDefaults, SpecHost } from './spec.ts';
 
 /** What the classes of this room share: built once in `main/engine.ts`. */
 export interface ContainerContext {
@@ -38,6 +38,7 @@ export interface ContainerDefaults {
   logDriver: string;
   logOptions: Record<string, string>;
   rlimits: RuntimeRlimit[];
+  security: SecurityDefaults;
   init: boolean;
   /** A static init program (tini); undefined when this host has none. */
   initPath: string | undefined;

@@ -205,6 +205,9 @@ export class Execs {
     });
     return {
       ...bundle.process,
+      ...(config.Privileged && bundle.process.apparmorProfile !== undefined
+        ? { apparmorProfile: 'unconfined' }
+        : {}),
       terminal: config.Tty ?? false,
       consoleSize: undefined,
       user: { uid: user.uid, gid: user.gid, additionalGids: [user.gid, ...user.additionalGids] },

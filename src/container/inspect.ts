@@ -4,6 +4,7 @@ import type { ContainerContext } from './context.ts';
 import { hasOwnEtcFiles } from './etc-files.ts';
 import { inspectedConfig, inspectedEndpoint, inspectedHostConfig } from './inspected-config.ts';
 import type { ContainerRecord } from './record.ts';
+import { apparmorOf } from './spec.ts';
 
 export function inspection(
   context: ContainerContext,
@@ -54,7 +55,7 @@ export function inspection(
     Platform: 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: apparmorOf(record.hostConfig, context.host) ?? '',
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: inspectedHostConfig(record.hostConfig, {
       runtime: record.runtime,

@@ -1,20 +1,23 @@
 import { invalid } from '#/base/errors.ts';
+import { parseBool } from '#/base/go-scalars.ts';
 
-/** `--security-opt`, taken apart. */
+/** `--security-opt`, taken apart. What is undefined was not said. */
 export interface SecurityOptions {
-  noNewPrivileges: boolean;
-  /** A profile's JSON text, or `unconfined`; the default profile without it. */
+  noNewPrivileges?: boolean;
+  /** A profile's JSON text, `unconfined` or `builtin`. */
   seccomp?: string;
   /** AppArmor profile and SELinux label options, as given: the caller knows whether the host has them. */
   apparmor?: string;
   labels: string[];
+  /** /sys/fs/cgroup can be written to. */
+  writableCgroups?: boolean;
   /** Nothing of /proc and /sys hidden. */
   systemPathsUnconfined: boolean;
 }
 
 /** Throws `invalid` in Docker's words for what is no security option. */
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
-  const parsed: SecurityOptions = { noNewPrivileges: false, labels: [], systemPathsUnconfined: false };
+  const parsed: SecurityOptions = { labels: [], systemPathsUnconfined: false };
   for (const option of options) {
     if (option === 'no-new-privileges') {
       parsed.noNewPrivileges = true;
@@ -37,23 +40,29 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
         parsed.apparmor = value;
         break;
       case 'seccomp':
-        if (value !== 'builtin') parsed.seccomp = value;
+        parsed.seccomp = value;
         break;
       case 'no-new-privileges':
-        if (value !== 'true' && value !== 'false') throw invalid(`invalid --security-opt 2: "${option}"`);
-        parsed.noNewPrivileges = value === 'true';
+        parsed.noNewPrivileges = truth(value, option);
+        break;
+      case 'writable-cgroups':
+        parsed.writableCgroups = truth(value, option);
         break;
       case 'systempaths':
         if (value !== 'unconfined') throw invalid(`invalid --security-opt 2: "${option}"`);
         parsed.systemPathsUnconfined = true;
         break;
-      case 'writable-cgroups':
-        throw invalid(
-          'writable cgroups are not supported: the cgroup hierarchy of a container is read-only unless it is privileged',
-        );
       default:
         throw invalid(`invalid --security-opt 2: "${option}"`);
     }
   }
   return parsed;
+}
+
+function truth(value: string, option: string): boolean {
+  try {
+    return parseBool(value);
+  } catch (cause) {
+    throw invalid(`invalid --security-opt 2: "${option}"`, { cause });
+  }
 }

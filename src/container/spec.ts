@@ -1,6 +1,7 @@
 import { containerDevices } from './devices.ts';
 import { runtimeResources } from './resources.ts';
 import { processEnv } from './merge-config.ts';
+import { type ProcessLimitHost, processLimits } from './process-limits.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import type { SharedMemory } from './shared-memory.ts';
@@ -10,7 +11,7 @@ import type { ProcessUser } from './user.ts';
 import type { HostDevice } from '#/host/devices.ts';
 import { internal } from '#/base/errors.ts';
 import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
-import { clampRlimits, defaultSpec } from '#/oci/default-spec.ts';
+import { defaultSpec } from '#/oci/default-spec.ts';
 import type {
   NamespaceType,
   RuntimeMount,
@@ -24,17 +25,15 @@ import { defaultSeccomp, parseSeccompProfile, translateSeccomp } from '#/oci/sec
 import type { HostConfig } from '#/wire/generated.ts';
 
 /** What the host is, as far as a container's specification depends on it. */
-export interface SpecHost {
+export interface SpecHost extends ProcessLimitHost {
   cgroupVersion: 1 | 2;
   architecture: string;
   /** `major.minor…`, as uname says it. */
   kernel: string;
   /** Capabilities that the engine has to give. */
   capabilities: readonly string[];
-  /** The engine's own hard limits by `RLIMIT_…` name. */
-  hardLimits: Readonly<Record<string, number>>;
-  oomScoreAdj: number;
-  canLowerOomScore: boolean;
+  /** The AppArmor profile of containers that name none; undefined where the host has no AppArmor. */
+  apparmorProfile?: string;
 }
 
 /** What the steps before found out and made for this one start. */
@@ -55,23 +54,28 @@ export interface SpecInputs {
   /** Every device of the host, for privileged containers, and those that were asked for. */
   devices: readonly HostDevice[];
   defaultRlimits: readonly RuntimeRlimit[];
+  /** What the daemon says for containers that say nothing. */
+  security: SecurityDefaults;
+}
+
+export interface SecurityDefaults {
+  noNewPrivileges: boolean;
+  /** A profile's JSON text, `unconfined` or `builtin`. */
+  seccomp: string;
 }
 
 const INIT_IN_CONTAINER = '/sbin/docker-init';
 const SHM = '/dev/shm';
 
-/** The OCI specification of a container, and what of it this host could not give; pure. */
-export function containerSpec(
-  record: ContainerRecord,
-  inputs: SpecInputs,
-  host: SpecHost,
-): { spec: RuntimeSpec; warnings: string[] } {
+/** The OCI specification of a container; pure. */
+export function containerSpec(record: ContainerRecord, inputs: SpecInputs, host: SpecHost): RuntimeSpec {
   const { hostConfig } = record;
   const privileged = hostConfig.Privileged ?? false;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const spec = defaultSpec({
     cgroupVersion: host.cgroupVersion,
     privileged,
+    writableCgroups: security.writableCgroups ?? privileged,
     shm: inputs.sharedMemory === 'private' ? hostConfig.ShmSize || undefined : false,
   });
   const capabilities = capabilitySet({
@@ -80,14 +84,10 @@ export function containerSpec(
     privileged,
     available: host.capabilities,
   });
-  const { process, warnings } = containerProcess(
-    record,
-    inputs,
-    host,
-    capabilities,
-    security.noNewPrivileges,
-  );
-  spec.process = process;
+  spec.process = containerProcess(record, inputs, host, capabilities);
+  spec.process.noNewPrivileges = security.noNewPrivileges ?? inputs.security.noNewPrivileges;
+  const apparmor = apparmorOf(hostConfig, host);
+  if (apparmor !== undefined) spec.process.apparmorProfile = apparmor;
   spec.root = { path: inputs.rootfs, readonly: hostConfig.ReadonlyRootfs ?? false };
   spec.annotations = hostConfig.Annotations ?? {};
   spec.mounts = allMounts(spec.mounts, inputs, hostConfig, host);
@@ -106,17 +106,17 @@ export function containerSpec(
       ? 'rshared'
       : 'rslave'
     : 'rprivate';
-  if (!privileged) {
-    const seccomp = seccompFilter(security.seccomp, capabilities, host);
-    if (seccomp !== undefined) spec.linux.seccomp = seccomp;
-  }
+  // A privileged container is filtered only where it asks for it.
+  const profile = security.seccomp ?? (privileged ? 'unconfined' : inputs.security.seccomp);
+  const seccomp = seccompFilter(profile, capabilities, host);
+  if (seccomp !== undefined) spec.linux.seccomp = seccomp;
   if (security.systemPathsUnconfined) {
     spec.linux.maskedPaths = [];
     spec.linux.readonlyPaths = [];
   }
   if (hostConfig.MaskedPaths) spec.linux.maskedPaths = hostConfig.MaskedPaths;
   if (hostConfig.ReadonlyPaths) spec.linux.readonlyPaths = hostConfig.ReadonlyPaths;
-  return { spec, warnings };
+  return spec;
 }
 
 /** A limit of processes that was taken away is none. */
@@ -130,19 +130,9 @@ function containerProcess(
   inputs: SpecInputs,
   host: SpecHost,
   capabilities: readonly string[],
-  noNewPrivileges: boolean,
-): { process: RuntimeProcess; warnings: string[] } {
+): RuntimeProcess {
   const { config, hostConfig } = record;
-  const wanted = (hostConfig.Ulimits ?? []).map(({ Name = '', Soft = 0, Hard = 0 }) => ({
-    type: `RLIMIT_${Name.toUpperCase()}`,
-    soft: unlimited(Soft),
-    hard: unlimited(Hard),
-  }));
-  const named = new Set(wanted.map((limit) => limit.type));
-  const { rlimits, warnings } = clampRlimits(
-    [...wanted, ...inputs.defaultRlimits.filter((limit) => !named.has(limit.type))],
-    host.hardLimits,
-  );
+  const { rlimits, oomScoreAdj } = processLimits(hostConfig, inputs.defaultRlimits, host);
   const args = [record.path, ...record.args];
   const process: RuntimeProcess = {
     terminal: config.Tty ?? false,
@@ -159,26 +149,22 @@ function containerProcess(
     cwd: config.WorkingDir || '/',
     capabilities: processCapabilities(capabilities, inputs.user.uid),
     rlimits,
-    noNewPrivileges,
   };
   const [height, width] = hostConfig.ConsoleSize ?? [];
   if (config.Tty && height && width) process.consoleSize = { height, width };
-  const oom = hostConfig.OomScoreAdj ?? 0;
-  if (oom < host.oomScoreAdj && !host.canLowerOomScore) {
-    if (oom !== 0) {
-      warnings.push(
-        `The engine may not lower the OOM score below its own ${host.oomScoreAdj}: ${oom} has no effect.`,
-      );
-    }
-  } else if (oom !== 0) {
-    process.oomScoreAdj = oom;
-  }
-  return { process, warnings };
+  if (oomScoreAdj !== undefined) process.oomScoreAdj = oomScoreAdj;
+  return process;
 }
 
-/** The specification's largest value stands for no limit (getrlimit(2), RLIM_INFINITY), which a double cannot hold. */
-function unlimited(value: number): number {
-  return value < 0 ? Number.MAX_SAFE_INTEGER : value;
+/** What containers name to get the engine's own profile, whatever it is called. */
+const DOCKER_DEFAULT = 'docker-default';
+
+/** The profile that a container's processes run under; undefined where the host has no AppArmor. */
+export function apparmorOf(hostConfig: HostConfig, { apparmorProfile: own }: SpecHost): string | undefined {
+  if (own === undefined) return undefined;
+  const { apparmor: asked } = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+  if (asked === undefined) return hostConfig.Privileged ? 'unconfined' : own;
+  return asked === DOCKER_DEFAULT ? own : asked;
 }
 
 function namespaces(
@@ -274,13 +260,13 @@ function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): R
 }
 
 function seccompFilter(
-  wanted: string | undefined,
+  profile: string,
   capabilities: readonly string[],
   host: SpecHost,
 ): RuntimeSeccomp | undefined {
-  if (wanted === 'unconfined') return undefined;
+  if (profile === 'unconfined') return undefined;
   const target = { capabilities, architecture: host.architecture, kernel: host.kernel };
-  return wanted === undefined
+  return profile === 'builtin'
     ? defaultSeccomp(target)
-    : translateSeccomp(parseSeccompProfile(wanted), target);
+    : translateSeccomp(parseSeccompProfile(profile), target);
 }

@@ -87,7 +87,7 @@ async function run(
   const network = parseNetworkMode(record.hostConfig.NetworkMode);
   const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
   if (etcOwner === id) writeEtcFiles(context, record);
-  const { spec } = containerSpec(
+  const spec = containerSpec(
     record,
     {
       rootfs,
@@ -105,6 +105,7 @@ async function run(
       init: (record.hostConfig.Init ?? context.defaults.init) ? context.defaults.initPath : undefined,
       devices: wantedDevices(record.hostConfig),
       defaultRlimits: context.defaults.rlimits,
+      security: context.defaults.security,
     },
     context.host,
   );

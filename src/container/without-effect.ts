@@ -1,5 +1,7 @@
 import type { HostConfig } from '#/wire/generated.ts';
 import type { ContainerContext } from './context.ts';
+import { processLimits } from './process-limits.ts';
+import { parseSecurityOptions } from './security-options.ts';
 
 /** Options that were accepted and do nothing here, a sentence each: they go back to the client as warnings. */
 export function withoutEffect(host: HostConfig, context: ContainerContext): string[] {
@@ -14,17 +16,21 @@ export function withoutEffect(host: HostConfig, context: ContainerContext): stri
     Object.keys(host.StorageOpt ?? {}).length > 0,
     'Storage options are not implemented: the container’s filesystem is not limited.',
   );
+  const security = parseSecurityOptions(host.SecurityOpt ?? []);
   says(
-    host.SecurityOpt?.some((option) => /^apparmor[=:](?!unconfined)/.test(option)),
+    security.apparmor !== undefined &&
+      security.apparmor !== 'unconfined' &&
+      context.host.apparmorProfile === undefined,
     'This host has no AppArmor: the profile has no effect.',
   );
   says(
-    host.SecurityOpt?.some((option) => /^label[=:](?!disable)/.test(option)),
-    'This host has no SELinux: the label has no effect.',
+    security.labels.some((label) => label !== 'disable'),
+    'SELinux labels are not implemented: the label has no effect.',
   );
   says(
     (host.Init ?? context.defaults.init) && context.defaults.initPath === undefined,
     'This host has no init program (tini): the container’s first process is its own init.',
   );
+  warnings.push(...processLimits(host, [], context.host).warnings);
   return warnings;
 }

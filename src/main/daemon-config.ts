@@ -72,4 +72,7 @@ export interface ContainerConfigDefaults {
   cgroupnsMode?: string;
   cgroupParent?: string;
   cdiDirectories: string[];
+  noNewPrivileges: boolean;
+  /** A path, `unconfined` or `builtin`. */
+  seccompProfile: string;
 }

@@ -40,8 +40,10 @@ const USED = `
       --log-opt list  Default log driver options for containers
       --metrics-addr string  Set default address and port to serve the metrics api on
       --mtu int  Set the MTU of the default "bridge" network (default 1500)
+      --no-new-privileges  Set no-new-privileges by default for new containers
   -p, --pidfile string  Path to use for daemon PID file (default "/run/hull/hulld.pid")
       --registry-mirror list  Preferred registry mirror
+      --seccomp-profile string  Path to seccomp profile. Set to "unconfined" to disable the default seccomp profile (default "builtin")
       --shutdown-timeout int  Set the shutdown timeout in seconds (default 15)
   -s, --storage-driver string  Storage driver to use ("erofs"|"overlay")
       --tls  Use TLS; implied by --tlsverify
@@ -87,13 +89,11 @@ const ACCEPTED = `
       --max-download-attempts int
       --network-control-plane-mtu int
       --network-diagnostic-port int
-      --no-new-privileges
       --no-proxy string
       --node-generic-resource list
       --oom-score-adjust int
       --raw-logs
       --rootless
-      --seccomp-profile string
       --selinux-enabled
       --storage-opt list
       --swarm-default-advertise-addr string

@@ -22,6 +22,7 @@ import { RootFilesystems } from '#/container/rootfs.ts';
 import { Stats } from '#/container/stats.ts';
 import { Streams } from '#/container/streams.ts';
 import { DirectoryContentStore } from '#/content/directory-content-store.ts';
+import { hasAppArmor, loadAppArmorProfiles } from '#/host/apparmor.ts';
 import type { CgroupLayout } from '#/host/cgroup-layout.ts';
 import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
@@ -29,7 +30,9 @@ import { ownLimits } from '#/host/own-limits.ts';
 import { Images } from '#/image/images.ts';
 import { instanceName } from '#/network/network-options.ts';
 import { Networks } from '#/network/networks.ts';
+import { APPARMOR_PROFILE, apparmorProfileText } from '#/oci/apparmor-profile.ts';
 import { capabilitiesOfMask } from '#/oci/capabilities.ts';
+import { parseSeccompProfile } from '#/oci/seccomp.ts';
 import { OciRuntime } from '#/runtime/oci/oci-runtime.ts';
 import { chooseRuntime, prepareHost } from '#/runtime/oci/prepare-host.ts';
 import type { Runtime } from '#/runtime/runtime.ts';
@@ -142,6 +145,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       cgroupVersion: layout.version,
       architecture: process.arch,
       kernel: os.release(),
+      ...(await apparmor(logger)),
       capabilities: capabilitiesOfMask(own.capabilityMask),
       hardLimits: own.hard,
       oomScoreAdj: own.oomScoreAdj,
@@ -172,6 +176,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       storageDriver: snapshotter.name,
       cgroupVersion: layout.version,
       support,
+      apparmor: context.host.apparmorProfile !== undefined,
       devices: cdiDeviceNames(await readCdiRegistry(defaults.cdiDirectories)),
       volumeDrivers: volumes.drivers,
       eventReaders: events.readers,
@@ -296,12 +301,40 @@ function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: strin
     init: container.init,
     initPath: [container.initPath, ...INIT_PATHS].find((file) => file !== undefined && isFile(file)),
     shmSize: container.shmSize,
+    security: {
+      noNewPrivileges: container.noNewPrivileges,
+      seccomp: seccompProfile(container.seccompProfile),
+    },
     ipcMode: container.ipcMode,
     cgroupnsMode: container.cgroupnsMode,
     cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,
     cdiDirectories: container.cdiDirectories,
     stopTimeout: 10,
   };
+}
+
+/** The name of the profile that containers run under; nothing on a host without AppArmor or its parser. */
+async function apparmor(logger: Logger): Promise<{ apparmorProfile?: string }> {
+  if (!hasAppArmor()) return {};
+  try {
+    await loadAppArmorProfiles(apparmorProfileText());
+    return { apparmorProfile: APPARMOR_PROFILE };
+  } catch (error) {
+    logger.warn('Containers run without AppArmor: cannot load its profile', { error: messageOf(error) });
+    return {};
+  }
+}
+
+/** The profile for containers that name none. A daemon that cannot read it does not start, as dockerd. */
+function seccompProfile(setting: string): string {
+  if (setting === 'builtin' || setting === 'unconfined') return setting;
+  try {
+    const text = readFileSync(setting, 'utf8');
+    parseSeccompProfile(text);
+    return text;
+  } catch (error) {
+    throw invalid(`opening seccomp profile (${setting}) failed: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function isFile(file: string): boolean {

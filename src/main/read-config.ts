@@ -181,6 +181,8 @@ function containerDefaults(values: Settings): ContainerConfigDefaults {
     shmSize: shmSize(values.raw('default-shm-size')),
     ipcMode: defaultIpcMode(values.text('default-ipc-mode')),
     cdiDirectories: cdiDirectories(values),
+    noNewPrivileges: values.flag('no-new-privileges', false),
+    seccompProfile: values.text('seccomp-profile') || 'builtin',
     ...defined({
       initPath: values.text('init-path'),
       cgroupnsMode: defaultCgroupnsMode(values.text('default-cgroupns-mode')),

@@ -19,6 +19,7 @@ export interface SystemInfoSources {
   storageDriver: string;
   cgroupVersion: 1 | 2;
   support: CgroupSupport;
+  apparmor: boolean;
   /** Names of the devices that CDI files describe. */
   devices: readonly string[];
   volumeDrivers: string[];
@@ -107,7 +108,9 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     RuncCommit: { ID: sources.runtimeVersion?.commit || 'N/A' },
     InitCommit: { ID: sources.initVersion?.commit || sources.initVersion?.version || 'N/A' },
     SecurityOptions: [
-      'name=seccomp,profile=builtin',
+      ...(sources.apparmor ? ['name=apparmor'] : []),
+      `name=seccomp,profile=${config.container.seccompProfile}`,
+      ...(config.container.noNewPrivileges ? ['name=no-new-privileges'] : []),
       ...(sources.cgroupVersion === 2 ? ['name=cgroupns'] : []),
     ],
     ProductLicense: 'Apache-2.0',

@@ -47,6 +47,8 @@ const ALLOWED_DEVICES: [major: number, minor: number][] = [
 export interface DefaultSpecOptions {
   cgroupVersion: 1 | 2;
   privileged?: boolean;
+  /** Whether the container may make groups below its own; without it as `privileged`. */
+  writableCgroups?: boolean;
   /** Bytes of /dev/shm, 64 MiB without it; `false` when the caller mounts its own there. */
   shm?: number | false;
 }
@@ -55,6 +57,7 @@ export interface DefaultSpecOptions {
 export function defaultMounts(options: DefaultSpecOptions): RuntimeMount[] {
   const still = ['nosuid', 'noexec', 'nodev'];
   const access = options.privileged === true ? 'rw' : 'ro';
+  const cgroupAccess = (options.writableCgroups ?? options.privileged) === true ? 'rw' : 'ro';
   const mounts: RuntimeMount[] = [
     { destination: '/proc', type: 'proc', source: 'proc', options: [...still] },
     {
@@ -70,7 +73,7 @@ export function defaultMounts(options: DefaultSpecOptions): RuntimeMount[] {
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...still, access] },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...still, access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...still, cgroupAccess] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: [...still] },
   ];
   if (options.shm !== false) {

@@ -68,7 +68,8 @@ const WITH_CAPABILITY: [capability: string, names: string][] = [
   ['CAP_DAC_READ_SEARCH', 'open_by_handle_at'],
   [
     'CAP_SYS_ADMIN',
-    `bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree
+    `bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie
+     lsm_get_self_attr lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount open_tree
      perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare`,
   ],
   ['CAP_SYS_BOOT', 'reboot'],
@@ -100,7 +101,15 @@ const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET. */
 const CLONE_NAMESPACES = 0x7e020000;
 
-const AF_VSOCK = 40;
+/**
+ * socket(2) families from 12 on that are allowed. Not among them: what Linux has dropped or nobody uses (DECnet, Econet, ATMSVC, IrDA,
+ * Wanpipe, ISDN, CAIF), AF_ALG (38), whose flaws reach past the container (CVE-2026-31431), and AF_VSOCK (40), which reaches the
+ * hypervisor and knows no network namespace.
+ */
+const FAMILIES = [
+  13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42, 43, 44, 45,
+];
+const AF_DECNET = 12;
 const ENOSYS = 38;
 const EPERM = 1;
 
@@ -125,13 +134,14 @@ export const DEFAULT_SECCOMP_PROFILE: SeccompProfile = {
     { architecture: 'SCMP_ARCH_AARCH64', subArchitectures: ['SCMP_ARCH_ARM'] },
     { architecture: 'SCMP_ARCH_S390X', subArchitectures: ['SCMP_ARCH_S390'] },
     { architecture: 'SCMP_ARCH_RISCV64', subArchitectures: null },
+    { architecture: 'SCMP_ARCH_LOONGARCH64', subArchitectures: null },
   ],
   syscalls: [
     allow([FILES, WAITING, TIME, SOCKETS, MEMORY, PROCESSES, SIGNALS, SYSTEM_V_AND_QUEUES].join(' ')),
     // Before 4.8 ptrace could leave the filter (seccomp(2)).
     allow('process_vm_readv process_vm_writev ptrace', { includes: { minKernel: '4.8' } }),
-    // Virtual sockets reach the hypervisor and know no network namespace.
-    allow('socket', { args: argument(0, 'NE', AF_VSOCK) }),
+    allow('socket', { args: argument(0, 'LT', AF_DECNET) }),
+    ...FAMILIES.map((family) => allow('socket', { args: argument(0, 'EQ', family) })),
     ...PERSONALITIES.map((value) => allow('personality', { args: argument(0, 'EQ', value) })),
     ...WITH_ARCHITECTURE.map(([arches, names]) => allow(names, { includes: { arches } })),
     ...WITH_CAPABILITY.map(([capability, names]) => allow(names, { includes: { caps: [capability] } })),

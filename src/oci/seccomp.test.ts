@@ -36,8 +36,73 @@ test('defaultSeccomp() conditions clone, clone3, socket and personality', () => 
     { index: 0, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' },
   ]);
   assert.equal(of('clone3')[0]?.errnoRet, 38);
-  assert.equal(of('socket')[0]?.args?.[0]?.value, 40);
   assert.equal(of('personality').length, 5);
+});
+
+test('defaultSeccomp() lets no socket of the kernel crypto, of hypervisors or of dead protocols be made', () => {
+  const rules = (defaultSeccomp(target).syscalls ?? []).filter(({ names }) => names.includes('socket'));
+  const passes = (family: number): boolean =>
+    rules.some(({ args }) => {
+      const { op, value } = args?.[0] ?? {};
+      return op === 'SCMP_CMP_EQ' ? value === family : op === 'SCMP_CMP_LT' && family < (value ?? 0);
+    });
+  const refused = Array.from({ length: 50 }, (_, family) => family).filter((family) => !passes(family));
+  assert.deepEqual(refused, [12, 19, 20, 23, 25, 34, 37, 38, 40, 46, 47, 48, 49]);
+});
+
+// Docker's "Significant syscalls blocked by the default profile", and what the kernel has got since.
+const REFUSED =
+  `acct add_key bpf clock_settime clock_settime64 create_module delete_module fanotify_init finit_module fsconfig fsmount
+  fsopen fspick get_kernel_syms get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp
+  kexec_file_load kexec_load keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind migrate_pages mount
+  mount_setattr move_mount move_pages nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root
+  process_madvise query_module quotactl quotactl_fd reboot request_key set_mempolicy set_mempolicy_home_node setdomainname
+  sethostname setns settimeofday stime swapoff swapon sysfs syslog _sysctl umount umount2 unshare uselib userfaultfd ustat vhangup
+  vm86 vm86old vserver`.split(/\s+/);
+const WITH_CAPABILITY: Record<string, string> = {
+  CAP_DAC_READ_SEARCH: 'open_by_handle_at',
+  CAP_SYS_ADMIN: `bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules
+    lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns
+    syslog umount umount2 unshare`,
+  CAP_SYS_BOOT: 'reboot',
+  CAP_SYS_CHROOT: 'chroot',
+  CAP_SYS_MODULE: 'delete_module finit_module init_module',
+  CAP_SYS_PACCT: 'acct',
+  CAP_SYS_PTRACE: 'kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace',
+  CAP_SYS_RAWIO: 'ioperm iopl',
+  CAP_SYS_TIME: 'clock_settime clock_settime64 settimeofday stime',
+  CAP_SYS_TTY_CONFIG: 'vhangup',
+  CAP_SYS_NICE: 'get_mempolicy mbind set_mempolicy set_mempolicy_home_node',
+  CAP_SYSLOG: 'syslog',
+  CAP_BPF: 'bpf',
+  CAP_PERFMON: 'perf_event_open',
+};
+
+test('defaultSeccomp() refuses what Docker refuses, and a capability gives what goes with it and no more', () => {
+  const old = { ...target, kernel: '4.4.0' };
+  const plainly = (capabilities: string[]): Set<string> =>
+    new Set(
+      (defaultSeccomp({ ...old, capabilities }).syscalls ?? [])
+        .filter(({ action, args }) => action === 'SCMP_ACT_ALLOW' && args === undefined)
+        .flatMap(({ names }) => names),
+    );
+  const none = plainly([]);
+  assert.deepEqual(
+    REFUSED.filter((name) => none.has(name)),
+    [],
+  );
+  for (const [capability, names] of Object.entries(WITH_CAPABILITY)) {
+    const more = [...plainly([capability])].filter((name) => !none.has(name)).toSorted();
+    assert.deepEqual(more, names.split(/\s+/), capability);
+  }
+  // Without conditions: 360 on every architecture (moby/profiles lists riscv_hwprobe there as well).
+  assert.equal(defaultSeccomp(old).syscalls?.[0]?.names.length, 360);
+});
+
+test('defaultSeccomp() lets ptrace pass where it cannot leave the filter', () => {
+  assert.ok(allowed([]).has('ptrace'));
+  const before = defaultSeccomp({ ...target, capabilities: [], kernel: '4.7.9' }).syscalls ?? [];
+  assert.ok(!before.some(({ names }) => names.includes('ptrace')));
 });
 
 test('defaultSeccomp() knows the architecture', () => {
