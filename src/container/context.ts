@@ -11,6 +11,7 @@ import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { EventLog } from '#/state/events.ts';
 import type { Volumes } from '#/volume/volumes.ts';
 import type { Container, Containers } from './containers.ts';
+import type { LogConfig } from './logs/log-drivers.ts';
 import type { RootFilesystems } from './rootfs.ts';
 import type { SecurityDefaults, SpecHost } from './spec.ts';
 
@@ -27,7 +28,7 @@ export interface ContainerContext {
   events: EventLog;
   logger: Logger;
   paths: ContainerPaths;
-  host: SpecHost;
+  host: SpecHost & { journalSocket: string };
   limits: CgroupSupport;
   defaults: ContainerDefaults;
 }
@@ -35,8 +36,7 @@ export interface ContainerContext {
 /** What the daemon's configuration says for containers that say nothing; reloaded by replacing its fields. */
 export interface ContainerDefaults {
   runtime: string;
-  logDriver: string;
-  logOptions: Record<string, string>;
+  log: LogConfig;
   rlimits: RuntimeRlimit[];
   security: SecurityDefaults;
   init: boolean;
@@ -72,8 +72,14 @@ export class ContainerPaths {
     return path.join(this.#dataRoot, 'containers', id);
   }
 
-  log(id: string): string {
-    return path.join(this.data(id), `${id}-json.log`);
+  /** The log, by who keeps it: a driver, or the cache of one that cannot be read. */
+  log(id: string, keeper: 'json-file' | 'local' | 'cache'): string {
+    const name = {
+      'json-file': `${id}-json.log`,
+      local: 'local-logs/container.log',
+      cache: 'container-cached.log',
+    }[keeper];
+    return path.join(this.data(id), name);
   }
 
   etcFile(id: string, name: 'hostname' | 'hosts' | 'resolv.conf'): string {

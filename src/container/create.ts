@@ -12,6 +12,8 @@ import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
+import { checkLogConfig } from './logs/log-drivers.ts';
+import { checkLogTag } from './logs/log-target.ts';
 import { mergeImageConfig } from './merge-config.ts';
 import { parseVolumesFrom } from './bind-spec.ts';
 import { followDataRoot, wantedMounts } from './mounts.ts';
@@ -91,6 +93,7 @@ export async function createContainer(
     runtime: host.Runtime ?? context.defaults.runtime,
     warnings,
   };
+  checkLogTag(record);
   // Recorded first, so that its image is in use and its name taken while the rest is made.
   const container = context.containers.add(record);
   await using undo = new AsyncDisposableStack();
@@ -163,7 +166,7 @@ function checkHostConfig(
   if (host.Isolation && host.Isolation !== 'default') {
     throw invalid(`invalid isolation ${JSON.stringify(host.Isolation)} on linux`);
   }
-  checkLogConfig(context, host);
+  host.LogConfig = checkLogConfig(host.LogConfig, context.defaults.log) as HostConfig['LogConfig'];
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
   if (host.Links?.length)
     throw notImplemented('links are not implemented: put the containers on one network instead');
@@ -197,27 +200,6 @@ export function checkRestartPolicy(host: HostConfig): void {
   }
   if (retries < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
 }
-
-function checkLogConfig(context: ContainerContext, host: HostConfig): void {
-  const type = host.LogConfig?.Type || context.defaults.logDriver;
-  const options = host.LogConfig?.Type
-    ? (host.LogConfig.Config ?? {})
-    : { ...context.defaults.logOptions, ...host.LogConfig?.Config };
-  if (type !== 'json-file' && type !== 'none')
-    throw invalid(`logger: no log driver named '${type}' is registered`);
-  for (const key of Object.keys(options)) {
-    if (type === 'none' || !LOG_OPTIONS.has(key))
-      throw invalid(`unknown log opt '${key}' for ${type} log driver`);
-  }
-  if (options['max-size'] !== undefined && !/^\d+(\.\d+)?[kmg]?b?$/i.test(options['max-size'])) {
-    throw invalid(`invalid size: '${options['max-size']}'`);
-  }
-  const files = options['max-file'];
-  if (files !== undefined && !/^[1-9]\d*$/.test(files)) throw invalid('max-file cannot be less than 1');
-  host.LogConfig = { Type: type, Config: options };
-}
-
-const LOG_OPTIONS = new Set(['max-size', 'max-file', 'labels', 'env']);
 
 function wantedNetworks(
   context: ContainerContext,

@@ -48,7 +48,7 @@ export function inspection(
     ResolvConfPath: etcFile('resolv.conf'),
     HostnamePath: etcFile('hostname'),
     HostsPath: etcFile('hosts'),
-    LogPath: record.hostConfig.LogConfig?.Type === 'json-file' ? paths.log(record.id) : '',
+    LogPath: record.hostConfig.LogConfig?.Type === 'json-file' ? paths.log(record.id, 'json-file') : '',
     Name: `/${record.name}`,
     RestartCount: record.restartCount,
     Driver: context.snapshotter.name,

@@ -42,8 +42,14 @@ const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitC
 const WRONG_KIND =
   'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
 
+/** How the monitor begins when it could not reach the other end of a log: nothing was run then. */
+const LOG_FAILED = 'failed to initialize logging driver: ';
+
 /** What the runtime said of a process that never ran, in the words that Docker's clients know. `command` is its first word. */
 export function startFailure(runtime: string, said: string, command: string): StartFailure {
+  if (said.startsWith(LOG_FAILED)) {
+    return { error: internal(`failed to create task for container: ${said}`), exitCode: 128 };
+  }
   // runc speaks Docker's language already.
   const known = /exec: "[^"]*": [^\n"]*/.exec(said)?.[0];
   const rule = RULES.find(({ pattern }) => pattern.test(said));

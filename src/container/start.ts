@@ -23,6 +23,7 @@ import { writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
 import { readyMounts } from './mount-sources.ts';
+import { logTarget } from './logs/log-target.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import { checkedPropagation } from './propagation.ts';
 import { isRunning } from './record.ts';
@@ -123,7 +124,7 @@ async function run(
   context.containers.save(container);
   phases.mark('bundle');
 
-  const task = await runtime.create({ id, bundle, spec, directory, io: taskIo(context, container) });
+  const task = await runtime.create({ id, bundle, spec, directory, io: await taskIo(context, container) });
   undo.defer(() => task.remove());
   phases.mark('monitor');
   // Before the process runs, so that they get its first byte.
@@ -190,31 +191,17 @@ function makeWorkingDirectory(rootfs: string, directory: string): void {
   }
 }
 
-function taskIo(context: ContainerContext, container: Container): TaskIo {
-  const { config, hostConfig, id } = container.record;
-  const options = hostConfig.LogConfig?.Config ?? {};
+async function taskIo(context: ContainerContext, container: Container): Promise<TaskIo> {
+  const { record } = container;
+  const { config, hostConfig } = record;
   const [rows, columns] = hostConfig.ConsoleSize ?? [];
+  const log = await logTarget(record, { paths: context.paths, journalSocket: context.host.journalSocket });
+  if (log?.file !== undefined) mkdirSync(path.dirname(log.file.path), { recursive: true, mode: 0o700 });
   return {
     terminal: config.Tty ?? false,
     stdin: config.OpenStdin ?? false,
     stdinOnce: config.StdinOnce ?? false,
     ...(rows && columns ? { size: { rows, columns } } : {}),
-    ...(hostConfig.LogConfig?.Type === 'none'
-      ? {}
-      : {
-          log: {
-            format: 'json-file' as const,
-            path: context.paths.log(id),
-            ...(options['max-size'] === undefined ? {} : { maxSize: parseByteSize(options['max-size']) }),
-            ...(options['max-file'] === undefined ? {} : { maxFiles: Number(options['max-file']) }),
-          },
-        }),
+    ...(log === undefined ? {} : { log }),
   };
-}
-
-const UNITS: Record<string, number> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
-
-function parseByteSize(text: string): number {
-  const match = /^([\d.]+)([kmg]?)/i.exec(text);
-  return Math.floor(Number(match?.[1] ?? 0) * (UNITS[(match?.[2] ?? '').toLowerCase()] ?? 1));
 }

@@ -1,8 +1,10 @@
 import { conflict, notImplemented } from '#/base/errors.ts';
-import { formatNanosFixed } from './log-time.ts';
 import type { Attachment } from '#/runtime/runtime.ts';
 import type { Container, Containers } from './containers.ts';
-import { readLog } from './log-reader.ts';
+import type { ContainerPaths } from './context.ts';
+import { formatNanosFixed } from './logs/log-time.ts';
+import { type LogEntry, readLog } from './logs/log-reader.ts';
+import { readableLog } from './logs/log-target.ts';
 import { isRunning } from './record.ts';
 
 /** A piece of output as clients get it. */
@@ -43,11 +45,11 @@ export interface LogOptions {
 /** Clients' holds on containers' output and input: attach and logs. */
 export class Streams {
   readonly #containers: Containers;
-  readonly #logPath: (id: string) => string;
+  readonly #paths: ContainerPaths;
 
-  constructor({ containers, logPath }: { containers: Containers; logPath: (id: string) => string }) {
+  constructor({ containers, paths }: { containers: Containers; paths: ContainerPaths }) {
     this.#containers = containers;
-    this.#logPath = logPath;
+    this.#paths = paths;
   }
 
   /** Throws `conflict` in Docker's words for a container that is paused or restarting. */
@@ -83,32 +85,31 @@ export class Streams {
     signal?: AbortSignal,
   ): Promise<{ terminal: boolean; frames: AsyncIterable<LogFrame> }> {
     const container = this.#containers.get(reference);
-    const driver = container.record.hostConfig.LogConfig?.Type;
-    if (driver === 'none') {
-      throw notImplemented('configured logging driver does not support reading');
-    }
     return {
       terminal: container.record.config.Tty ?? false,
       frames: this.#frames(container, options, signal),
     };
   }
 
-  async *#frames(container: Container, options: LogOptions, signal?: AbortSignal): AsyncGenerator<LogFrame> {
+  /** Throws `notImplemented` where there is nothing to read, before the first frame is asked for. */
+  #frames(container: Container, options: LogOptions, signal?: AbortSignal): AsyncIterable<LogFrame> {
+    const file = readableLog(this.#paths, container.record);
+    if (file === undefined) throw notImplemented('configured logging driver does not support reading');
     const follow = options.follow && isRunning(container.record) ? container.outputEnded() : undefined;
-    const entries = readLog(
-      this.#logPath(container.id),
-      { since: options.since, until: options.until, tail: options.tail, follow },
-      signal,
-    );
-    const details = options.details ? `${logDetails(container)} ` : '';
-    for await (const entry of entries) {
-      if (!options[entry.stream]) continue;
-      const prefix = `${options.timestamps ? `${formatNanosFixed(entry.time)} ` : ''}${details}`;
-      yield {
-        stream: entry.stream,
-        data: prefix === '' ? entry.data : Buffer.concat([Buffer.from(prefix), entry.data]),
-      };
-    }
+    const { since, until, tail } = options;
+    return logFrames(readLog(file, { since, until, tail, follow }, signal), options);
+  }
+}
+
+async function* logFrames(entries: AsyncIterable<LogEntry>, options: LogOptions): AsyncGenerator<LogFrame> {
+  for await (const entry of entries) {
+    if (!options[entry.stream]) continue;
+    const time = options.timestamps ? `${formatNanosFixed(entry.time)} ` : '';
+    const prefix = `${time}${options.details ? `${formatAttributes(entry.attributes)} ` : ''}`;
+    yield {
+      stream: entry.stream,
+      data: prefix === '' ? entry.data : Buffer.concat([Buffer.from(prefix), entry.data]),
+    };
   }
 }
 
@@ -127,19 +128,17 @@ function attachNowOrAtStart(
   });
 }
 
-/** What `logs --details` puts before each line: the labels and variables that the log options name. */
-function logDetails(container: Container): string {
-  const { Config: options = {} } = container.record.hostConfig.LogConfig ?? {};
-  const details = new Map<string, string>();
-  for (const label of (options['labels'] ?? '').split(',').filter(Boolean)) {
-    const value = container.record.config.Labels?.[label];
-    if (value !== undefined) details.set(label, value);
-  }
-  for (const name of (options['env'] ?? '').split(',').filter(Boolean)) {
-    const variable = container.record.config.Env?.find((entry) => entry.startsWith(`${name}=`));
-    if (variable !== undefined) details.set(name, variable.slice(name.length + 1));
-  }
-  return [...details]
-    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+/** What `logs --details` puts before each line. */
+function formatAttributes(attributes: LogEntry['attributes']): string {
+  return Object.entries(attributes)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map((pair) => pair.map(queryEscape).join('='))
     .join(',');
+}
+
+/** As Go's url.QueryEscape. */
+function queryEscape(text: string): string {
+  return encodeURIComponent(text)
+    .replaceAll('%20', '+')
+    .replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }

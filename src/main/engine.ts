@@ -59,6 +59,8 @@ export interface RunningEngine {
 
 // In the order of preference: crun starts a container in a third of runc's time.
 const RUNTIMES = ['crun', 'runc'];
+// systemd-journald.service(8)
+const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 /** Debian's package tini has the static one under this name. */
 const INIT_PATHS = ['/usr/bin/tini-static', '/usr/bin/docker-init', '/usr/libexec/docker/docker-init'];
 
@@ -150,6 +152,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       hardLimits: own.hard,
       oomScoreAdj: own.oomScoreAdj,
       canLowerOomScore: own.mayRaise,
+      journalSocket: process.env['HULL_JOURNAL_SOCKET'] ?? JOURNAL_SOCKET,
     },
     limits: support,
     defaults,
@@ -190,7 +193,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     api: {
       lifecycle,
       queries: new Queries(context, (id) => execs.idsOf(id)),
-      streams: new Streams({ containers, logPath: (id) => paths.log(id) }),
+      streams: new Streams({ containers, paths }),
       stats: new Stats(containers),
       execs,
       files: new Files(context),
@@ -291,8 +294,7 @@ function monitorPath(): string {
 function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: string): ContainerDefaults {
   return {
     runtime,
-    logDriver: container.logDriver,
-    logOptions: container.logOptions,
+    log: { Type: container.logDriver, Config: container.logOptions },
     rlimits: container.ulimits.map(({ name, soft, hard }) => ({
       type: `RLIMIT_${name.toUpperCase()}`,
       soft,

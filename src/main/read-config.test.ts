@@ -105,6 +105,18 @@ test('readConfig() takes default namespace modes as dockerd does', () => {
   });
 });
 
+test('readConfig() refuses wrong defaults for logs before there are containers to have them', () => {
+  const cases: [string[], string][] = [
+    [['--log-driver', 'nosuch'], "logger: no log driver named 'nosuch' is registered"],
+    [['--log-opt', 'nosuch=1'], "unknown log opt 'nosuch' for json-file log driver"],
+    [['--log-driver', 'syslog', '--log-opt', 'syslog-facility=x'], 'invalid syslog facility'],
+  ];
+  for (const [flags, words] of cases) {
+    assert.throws(() => read('', ...flags), { message: `failed to set log opts: ${words}` });
+  }
+  assert.equal(read('', '--log-driver', 'none').container.logDriver, 'none');
+});
+
 test('parseDaemonFlags() takes what dockerd has and refuses the rest', () => {
   assert.deepEqual(read('', '--ip6tables=false', '--containerd', '/x').withoutEffect, [
     'containerd',

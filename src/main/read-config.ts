@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { messageOf } from '#/base/errors.ts';
 import type { LogLevel } from '#/base/log.ts';
 import type { FlagSet } from '#/cli/flags/flag-set.ts';
 import { parseMemorySize } from '#/cli/flags/scalar.ts';
+import { checkLogOptions, type LogConfig } from '#/container/logs/log-drivers.ts';
 import { readSettings, type Setting, settingText } from './config-file.ts';
 import type {
   ContainerConfigDefaults,
@@ -173,9 +175,14 @@ function addressPools(value: Setting | undefined): { base: string; size: number 
 
 function containerDefaults(values: Settings): ContainerConfigDefaults {
   const logOptions = Object.entries(values.map('log-opts')).map(([key, value]) => [key, settingText(value)]);
+  const log = {
+    Type: values.text('log-driver') ?? 'json-file',
+    Config: Object.fromEntries(logOptions) as Record<string, string>,
+  };
+  checkDefaultLog(log);
   return {
-    logDriver: values.text('log-driver') ?? 'json-file',
-    logOptions: Object.fromEntries(logOptions) as Record<string, string>,
+    logDriver: log.Type,
+    logOptions: log.Config,
     ulimits: ulimits(values.raw('default-ulimits')),
     init: values.flag('init', false),
     shmSize: shmSize(values.raw('default-shm-size')),
@@ -209,6 +216,14 @@ function defaultCgroupnsMode(mode: string | undefined): string | undefined {
 function cdiDirectories(values: Settings): string[] {
   const given = values.list('cdi-spec-dirs');
   return (given.length > 0 ? given : DEFAULT_CDI_DIRECTORIES).filter((directory) => directory !== '');
+}
+
+function checkDefaultLog(log: LogConfig): void {
+  try {
+    checkLogOptions(log);
+  } catch (error) {
+    throw new Error(`failed to set log opts: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function shmSize(value: Setting | undefined): number {

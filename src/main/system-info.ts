@@ -4,6 +4,7 @@ import path from 'node:path';
 import { nowTimestamp } from '#/base/time.ts';
 import type { Containers } from '#/container/containers.ts';
 import type { ContainerDefaults } from '#/container/context.ts';
+import { LOG_DRIVERS } from '#/container/logs/log-drivers.ts';
 import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import { listMounts } from '#/host/mounts.ts';
 import type { RegistryServiceConfig, SystemInfo } from '#/wire/generated.ts';
@@ -52,7 +53,7 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
       Volume: sources.volumeDrivers,
       Network: ['bridge', 'host', 'null'],
       Authorization: [],
-      Log: ['json-file', 'none'],
+      Log: [...LOG_DRIVERS],
     },
     MemoryLimit: support.memory,
     SwapLimit: support.swap,
@@ -68,7 +69,7 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     // Node's nearest to a goroutine: what keeps its event loop turning.
     NGoroutines: process.getActiveResourcesInfo().length,
     SystemTime: nowTimestamp(),
-    LoggingDriver: defaults.logDriver,
+    LoggingDriver: defaults.log.Type,
     CgroupDriver: 'cgroupfs',
     CgroupVersion: String(sources.cgroupVersion),
     NEventsListener: sources.eventReaders,

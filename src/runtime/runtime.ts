@@ -49,16 +49,48 @@ export interface TerminalSize {
   columns: number;
 }
 
+/** What becomes of a task's output; its monitor does it, whether the engine lives or not. */
 export interface LogTarget {
-  /** `json-file`: one `{"log","stream","time"}` object a line, as Docker writes it. */
-  format: 'json-file';
+  file?: LogFile;
+  syslog?: SyslogTarget;
+  journal?: JournalTarget;
+  /**
+   * Bytes of output that may wait in memory for the log; what comes while so much waits is dropped, so that the process never waits.
+   * Without it the process waits for a log that is slow, and output is only dropped while the other end is not there.
+   */
+  buffer?: number;
+}
+
+/** One `{"log","stream","time"}` object a line, as Docker's `json-file` has it. */
+export interface LogFile {
   path: string;
-  /** Bytes before the log is rotated; no rotation without it. */
+  /** Bytes before the file is rotated away; never without it. */
   maxSize?: number;
   /** Files kept, the current one included; 1 without it. */
   maxFiles?: number;
+  /** Those that were rotated away are compressed. */
+  compress?: boolean;
   /** What log options add to each line (`attrs`): labels, environment, tag. */
   attributes?: Record<string, string>;
+}
+
+/** Syslog messages as Docker's driver sends them. */
+export interface SyslogTarget {
+  /** `local` is a unix socket of either kind. */
+  transport: 'udp' | 'tcp' | 'unix' | 'unixgram' | 'local';
+  /** A path, or an IP address and port: `192.0.2.1:514`, `[2001:db8::1]:514`. */
+  address: string;
+  /** 0 to 23. */
+  facility: number;
+  format: '' | 'rfc3164' | 'rfc5424' | 'rfc5424micro';
+  tag: string;
+}
+
+/** Records for systemd's journal, in its native protocol. */
+export interface JournalTarget {
+  socket: string;
+  /** What every record has besides its message, priority, time and place in the order. */
+  fields: Record<string, string>;
 }
 
 export interface Task {

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CREATOR_FD = 3, UNSTARTED_MS = 10000, DRAIN_MS = 2000 };
+enum { UNSTARTED_MS = 10000, DRAIN_MS = 2000 };
 
 struct options options = { .log_max_files = 1 };
 enum state state = STATE_CREATED;
@@ -36,10 +36,25 @@ int64_t monotonic_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int until(int64_t moment)
+{
+	int64_t left = moment - monotonic_ms();
+	return left > 0 ? (int)left : 0;
+}
+
+int sooner(int one, int other)
+{
+	if (one < 0 || other < 0)
+		return one < 0 ? other : one;
+	return one < other ? one : other;
+}
+
 static void usage(void)
 {
 	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--size ROWSxCOLUMNS]\n"
-	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N] [--log-attributes JSON]] -- RUNTIME ARGUMENT...\n",
+	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N] [--log-compress] [--log-attributes JSON]]\n"
+	      "         [--syslog TRANSPORT:ADDRESS --syslog-tag TAG [--syslog-facility N] [--syslog-format FORMAT]]\n"
+	      "         [--journal SOCKET [--journal-field NAME=VALUE]...] [--log-buffer BYTES] -- RUNTIME ARGUMENT...\n",
 	      stderr);
 	_exit(2);
 }
@@ -55,12 +70,23 @@ static const char *parse_options(int argc, char **argv)
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-max-size", required_argument, NULL, 'S' },
 		{ "log-max-files", required_argument, NULL, 'F' },
+		{ "log-compress", no_argument, NULL, 'C' },
 		{ "log-attributes", required_argument, NULL, 'A' },
+		{ "log-buffer", required_argument, NULL, 'B' },
+		{ "syslog", required_argument, NULL, 'y' },
+		{ "syslog-tag", required_argument, NULL, 'T' },
+		{ "syslog-facility", required_argument, NULL, 'Y' },
+		{ "syslog-format", required_argument, NULL, 'O' },
+		{ "journal", required_argument, NULL, 'j' },
+		{ "journal-field", required_argument, NULL, 'J' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *directory = NULL;
 	unsigned rows, columns;
 	int option;
+	/* In place of what was read before them: there are no more fields than arguments. */
+	size_t fields = 0;
+	options.journal_fields = argv;
 	while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
 		switch (option) {
 		case 'd':
@@ -89,16 +115,42 @@ static const char *parse_options(int argc, char **argv)
 		case 'F':
 			options.log_max_files = (int)strtol(optarg, NULL, 10);
 			break;
+		case 'C':
+			options.log_compress = true;
+			break;
 		case 'A':
 			options.log_attributes = optarg;
+			break;
+		case 'B':
+			options.log_may_drop = true;
+			options.log_buffer = strtoul(optarg, NULL, 10);
+			break;
+		case 'y':
+			options.syslog = optarg;
+			break;
+		case 'T':
+			options.syslog_tag = optarg;
+			break;
+		case 'Y':
+			options.syslog_facility = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'O':
+			options.syslog_format = optarg;
+			break;
+		case 'j':
+			options.journal = optarg;
+			break;
+		case 'J':
+			argv[fields++] = optarg;
 			break;
 		default:
 			usage();
 		}
 	}
 	options.runtime = argv + optind;
-	if (directory == NULL || *options.runtime == NULL)
+	if (directory == NULL || *options.runtime == NULL || (options.syslog != NULL && options.syslog_tag == NULL))
 		usage();
+	argv[fields] = NULL;
 	return directory;
 }
 
@@ -185,7 +237,8 @@ static void reap(void *subject, short events)
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		runtime_child_ended(pid, status);
+		if (!log_child_ended(pid))
+			runtime_child_ended(pid, status);
 }
 
 static void finish(void)
@@ -207,13 +260,16 @@ static void finish(void)
 	clients_send_event(FRAME_EXIT, payload, sizeof payload);
 }
 
+static bool is_waited_for(void)
+{
+	return process_ended || (state == STATE_CREATED && !clients_any());
+}
+
 /* How long poll may sleep; -1 for ever. */
 static int patience(void)
 {
-	if (state != STATE_CREATED && !process_ended)
-		return stdio_patience();
-	int64_t left = deadline - monotonic_ms();
-	return left > 0 ? (int)left : 0;
+	int left = sooner(stdio_patience(), log_patience());
+	return is_waited_for() ? sooner(left, until(deadline)) : left;
 }
 
 static void turn(int timeout)
@@ -222,6 +278,7 @@ static void turn(int timeout)
 	poll_add(signal_fd, POLLIN, reap, NULL);
 	clients_poll();
 	runtime_poll();
+	log_poll();
 	stdio_poll();
 	poll_run(timeout);
 }
@@ -232,8 +289,8 @@ int main(int argc, char **argv)
 	/* Before anything of ours can get that number. */
 	bool had_client = is_socket(CREATOR_FD);
 	detach(directory);
-	stdio_open();
 	log_open();
+	stdio_open();
 	clients_listen("sock");
 	if (had_client) {
 		fcntl(CREATOR_FD, F_SETFD, FD_CLOEXEC);
@@ -243,11 +300,11 @@ int main(int argc, char **argv)
 	while (state != STATE_ENDED) {
 		turn(patience());
 		had_client = had_client || clients_any();
-		if (state == STATE_CREATED && !clients_any() && (had_client || patience() == 0)) {
+		if (state == STATE_CREATED && !clients_any() && (had_client || until(deadline) == 0)) {
 			clients_stop_listening();
 			break;
 		}
-		if (process_ended && (output_ended() || patience() == 0))
+		if (process_ended && ((output_ended() && log_is_whole()) || until(deadline) == 0))
 			finish();
 	}
 	while (!clients_idle())

@@ -27,7 +27,10 @@ enum frame_type {
 
 enum { ATTACH_OUTPUT = 1, ATTACH_STDIN = 2 };
 enum { STREAM_STDOUT, STREAM_STDERR, STREAMS };
-enum { CHUNK_SIZE = 32 * 1024 };
+/* Docker cuts longer lines into parts of this size. */
+enum { CHUNK_SIZE = 32 * 1024, LINE_SIZE = 16 * 1024 };
+/* The creator's connection, when there is one. */
+enum { CREATOR_FD = 3 };
 
 enum state { STATE_CREATED, STATE_STARTING, STATE_RUNNING, STATE_ENDED };
 
@@ -36,10 +39,19 @@ struct options {
 	bool terminal;
 	bool open_stdin;
 	bool stdin_once;
-	const char *log_path; /* NULL: no log */
+	const char *log_path; /* NULL: no file */
 	int64_t log_max_size; /* 0: no rotation */
 	int log_max_files;
+	bool log_compress;
 	const char *log_attributes; /* a JSON object, or NULL */
+	/* TRANSPORT:ADDRESS as outbox.h has them, or NULL. */
+	const char *syslog, *journal;
+	int syslog_facility;
+	const char *syslog_format, *syslog_tag; /* the format may be NULL */
+	char **journal_fields; /* NAME=VALUE, NULL at the end */
+	/* The process never waits for its log: beyond so many bytes that wait, records are dropped. */
+	bool log_may_drop;
+	size_t log_buffer;
 	char **runtime; /* the OCI runtime's command line */
 };
 
@@ -51,6 +63,9 @@ extern bool process_ended;
 
 /* main.c */
 int64_t monotonic_ms(void);
+/* Milliseconds from now to a moment of that clock, for poll; the sooner of two such, of which -1 is never. */
+int until(int64_t moment);
+int sooner(int one, int other);
 void process_started(pid_t pid);
 /* The runtime could not start it, for this reason. */
 void process_failed(const char *error);
@@ -90,6 +105,9 @@ void stdin_close(void);
 bool output_ended(void);
 void output_give_up(void);
 
+/* spawn.c: starts a program with these as 0, 1 and 2, no signal blocked or ignored; its pid, or -1 with errno. */
+pid_t spawn_program(char *const arguments[], const int ends[3]);
+
 /* oci_runtime.c */
 void runtime_start(void);
 void runtime_poll(void);
@@ -100,13 +118,65 @@ void runtime_child_ended(pid_t pid, int status);
 typedef void (*json_sink)(const char *data, size_t length);
 void json_escape(const unsigned char *data, size_t length, json_sink sink);
 
-/* json_log.c: Docker's json-file. */
-void log_open(void);
+/* timestamp.c: RFC 3339 in UTC as Go's time.RFC3339Nano: no zeros at the fraction's end, no fraction when it is zero. */
+enum { TIME_SIZE = sizeof "2006-01-02T15:04:05.123456789Z" };
+void format_time(char text[TIME_SIZE], const struct timespec *at);
+
+/* A line of output without its newline, or a part of one. */
+struct record {
+	int stream;
+	const unsigned char *data;
+	size_t length;
+	struct timespec at;
+	/* The line ends here. */
+	bool whole;
+	/* Which part of a line it is, from 1; 0: all of it. The parts of one line share an id. */
+	unsigned part;
+	char id[65];
+};
+
+/* lines.c */
 void log_output(int stream, const unsigned char *data, size_t length);
 /* The stream has ended: what is left of its last line is written. */
 void log_end(int stream);
+
+/* log.c: everything that keeps or sends records. */
+struct outbox;
+void log_open(void);
+bool log_wanted(void);
+void log_record(const struct record *record);
 void log_flush(void);
+/* Whether the other end is known to be there or not; if not, why. */
+bool log_settled(void);
+const char *log_error(void);
+/* False while output must wait for the log. */
+bool log_takes(void);
+/* All that was given is where it belongs. Nothing more may be given once this was asked. */
+bool log_is_whole(void);
 void log_close(void);
+void log_poll(void);
+int log_patience(void);
+bool log_child_ended(pid_t pid);
+void log_add(struct outbox *outbox);
+
+/* json_file.c: Docker's json-file, with rotation. */
+void json_file_open(void);
+void json_file_record(const struct record *record);
+void json_file_flush(void);
+void json_file_close(void);
+
+/* compress.c: one file at a time. */
+void compress_start(char *path);
+bool compress_busy(void);
+bool compress_child_ended(pid_t pid);
+
+/* syslog.c */
+void syslog_open(void);
+void syslog_record(const struct record *record);
+
+/* journal.c: systemd's. */
+void journal_open(void);
+void journal_record(const struct record *record);
 
 /* exit_record.c */
 void exit_record_write(int status, const struct timespec *at, const char *error);

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static pid_t runtime_pid = -1;
 static int console_listener = -1;
 static int console_connection = -1;
+/* Asked for, while the log's other end is yet to answer. */
+static bool start_wanted;
 
 /* Children that ended before the runtime told us which one is the process. */
 static struct {
@@ -76,14 +74,6 @@ static void console_accept(void *subject, short events)
 	console_connection = accept4(console_listener, NULL, NULL, SOCK_CLOEXEC);
 }
 
-void runtime_poll(void)
-{
-	if (console_listener >= 0)
-		poll_add(console_listener, POLLIN, console_accept, NULL);
-	if (console_connection >= 0)
-		poll_add(console_connection, POLLIN, console_receive, NULL);
-}
-
 /* The pty must be in hand before the process's output is waited for: the runtime sent it before it ended. */
 static void console_finish(void)
 {
@@ -97,35 +87,55 @@ static void console_finish(void)
 	console_close(&console_listener);
 }
 
-void runtime_start(void)
+/* A process whose log cannot be reached is not run at all: what it says would be lost. */
+static bool log_failed(void)
 {
-	if (state != STATE_CREATED)
-		return;
+	const char *error = log_error();
+	if (error == NULL)
+		return false;
+	static char text[512];
+	snprintf(text, sizeof text, "failed to initialize logging driver: %s", error);
+	stdio_close_child_ends();
+	process_failed(text);
+	return true;
+}
+
+static void run(void)
+{
+	start_wanted = false;
 	state = STATE_STARTING;
+	if (log_failed())
+		return;
 	if (options.terminal)
 		console_listen();
 	int ends[3];
 	stdio_child_ends(ends);
-	posix_spawn_file_actions_t actions;
-	posix_spawn_file_actions_init(&actions);
-	for (int i = 0; i < 3; i++)
-		posix_spawn_file_actions_adddup2(&actions, ends[i], i);
-	posix_spawnattr_t attributes;
-	posix_spawnattr_init(&attributes);
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	int error = posix_spawnp(&runtime_pid, options.runtime[0], &actions, &attributes, options.runtime, environ);
+	runtime_pid = spawn_program(options.runtime, ends);
+	int error = errno;
 	stdio_close_child_ends();
-	if (error != 0) {
+	if (runtime_pid < 0) {
 		char text[512];
 		snprintf(text, sizeof text, "Cannot run \"%s\": %s", options.runtime[0], strerror(error));
 		console_finish();
 		process_failed(text);
 	}
+}
+
+void runtime_start(void)
+{
+	start_wanted = state == STATE_CREATED;
+	if (start_wanted && log_settled())
+		run();
+}
+
+void runtime_poll(void)
+{
+	if (start_wanted && log_settled())
+		run();
+	if (console_listener >= 0)
+		poll_add(console_listener, POLLIN, console_accept, NULL);
+	if (console_connection >= 0)
+		poll_add(console_connection, POLLIN, console_receive, NULL);
 }
 
 static pid_t read_pid(void)

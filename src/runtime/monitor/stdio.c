@@ -194,7 +194,7 @@ static void output_ready(void *subject, short events)
 	static unsigned char chunk[CHUNK_SIZE];
 	int stream = (int)(intptr_t)subject;
 	/* An earlier stream's output may have filled a client's socket in this very turn. */
-	if (!clients_took_output())
+	if (!clients_took_output() || !log_takes())
 		return;
 	(void)events;
 	ssize_t length = read(output_fds[stream], chunk, sizeof chunk);
@@ -214,7 +214,7 @@ void stdio_poll(void)
 {
 	if (stdin_fd >= 0 && (waiting_length > 0 || !options.terminal))
 		poll_add(stdin_fd, waiting_length > 0 ? POLLOUT : 0, stdin_ready, NULL);
-	if (!clients_took_output())
+	if (!clients_took_output() || !log_takes())
 		return;
 	if (stdio_patience() > 0)
 		return;

@@ -110,7 +110,7 @@ export class BusyboxBundles implements AsyncDisposable {
       bundle,
       spec,
       directory: this.taskDirectory(id),
-      io: { terminal: false, stdin: false, log: { format: 'json-file', path: this.logFile(id) }, ...io },
+      io: { terminal: false, stdin: false, log: { file: { path: this.logFile(id) } }, ...io },
     });
     this.#tasks.push(task);
     return task;

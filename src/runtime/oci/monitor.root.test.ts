@@ -46,7 +46,7 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     await monitored.launch({
       monitor: MONITOR,
       directory,
-      io: { terminal: false, stdin: false, log: { format: 'json-file', path: log }, ...io },
+      io: { terminal: false, stdin: false, log: { file: { path: log } }, ...io },
       runtime: ['sh', '-c', `exec 5<&0; sh -c '${script}' <&5 5<&- & echo $! > ${directory}/pid`],
     });
     return Object.assign(monitored, { log });
@@ -93,11 +93,12 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
   test('rotation keeps so many files of that size, with every line in one of them', async () => {
     const task = await launch('i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done', {
       log: {
-        format: 'json-file',
-        path: path.join(root, 'rotated.log'),
-        maxSize: 10_000,
-        maxFiles: 3,
-        attributes: { tag: 'a b' },
+        file: {
+          path: path.join(root, 'rotated.log'),
+          maxSize: 10_000,
+          maxFiles: 3,
+          attributes: { tag: 'a b' },
+        },
       },
     });
     await task.start();
@@ -264,14 +265,14 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     mkdirSync(small);
     mountTmpfs(small, { size: 64 << 10 });
     try {
-      const log = { format: 'json-file' as const, path: path.join(small, 'log') };
+      const log = path.join(small, 'log');
       const task = await launch(
         `i=0; while [ $i -lt 3000 ]; do echo a longer line with the number $i; i=$((i+1)); done; rm ${small}/x; echo last; exit 6`,
-        { log },
+        { log: { file: { path: log } } },
       );
       await task.start();
       assert.equal((await task.exited).code, 6);
-      const lines = readFileSync(log.path, 'utf8').split('\n').filter(Boolean);
+      const lines = readFileSync(log, 'utf8').split('\n').filter(Boolean);
       assert.ok(lines.length > 100 && lines.length < 2000);
       for (const line of lines) assert.doesNotThrow(() => JSON.parse(line), line);
     } finally {

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 import { conflict, internal, invalid } from '#/base/errors.ts';
 import { spawnWithChannel } from '#/host/channel-process.ts';
-import type { Attachment, Exit, TaskIo, TerminalSize } from '#/runtime/runtime.ts';
+import type { Attachment, Exit, LogTarget, TaskIo, TerminalSize } from '#/runtime/runtime.ts';
 
 import { openAttachment } from './attachment.ts';
 import { readExitRecord, writeExitRecord, type ExitRecord } from './exit-record.ts';
@@ -195,13 +195,41 @@ function monitorArguments({ directory, io, runtime }: Launch): string[] {
   if (io.stdin) args.push('--stdin');
   if (io.stdinOnce === true) args.push('--stdin-once');
   if (io.size !== undefined) args.push('--size', `${io.size.rows}x${io.size.columns}`);
-  if (io.log !== undefined) {
-    args.push('--log', io.log.path);
-    if (io.log.maxSize !== undefined) args.push('--log-max-size', String(io.log.maxSize));
-    if (io.log.maxFiles !== undefined) args.push('--log-max-files', String(io.log.maxFiles));
-    if (io.log.attributes !== undefined) args.push('--log-attributes', JSON.stringify(io.log.attributes));
-  }
+  if (io.log !== undefined) args.push(...logArguments(io.log));
   return [...args, '--', ...runtime];
+}
+
+function logArguments({ file, syslog, journal, buffer }: LogTarget): string[] {
+  const args: string[] = [];
+  if (file !== undefined) {
+    args.push('--log', file.path);
+    if (file.maxSize !== undefined) args.push('--log-max-size', String(file.maxSize));
+    if (file.maxFiles !== undefined) args.push('--log-max-files', String(file.maxFiles));
+    if (file.compress === true) args.push('--log-compress');
+    if (file.attributes !== undefined) args.push('--log-attributes', goJson(file.attributes));
+  }
+  if (syslog !== undefined) {
+    args.push('--syslog', `${syslog.transport}:${syslog.address}`, '--syslog-tag', syslog.tag);
+    args.push('--syslog-facility', String(syslog.facility));
+    if (syslog.format !== '') args.push('--syslog-format', syslog.format);
+  }
+  if (journal !== undefined) {
+    args.push('--journal', `unixgram:${journal.socket}`);
+    for (const [name, value] of Object.entries(journal.fields)) {
+      if (name !== '') args.push('--journal-field', `${name}=${value}`);
+    }
+  }
+  if (buffer !== undefined) args.push('--log-buffer', String(buffer));
+  return args;
+}
+
+/** As Go's encoding/json writes a map: keys in order, and nothing that ends a script or a line in HTML or JavaScript. */
+function goJson(map: Record<string, string>): string {
+  const sorted = Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify(Object.fromEntries(sorted)).replaceAll(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Writes a file of the directory that its owner needs again after a restart. */

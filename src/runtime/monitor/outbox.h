@@ -1,0 +1,39 @@
+/*
+ * Messages on their way to a socket that may be slow, away for a while, or new again at the same address.
+ *
+ * While it is open and takes what it is given, nothing is held. What it does not take waits in memory. While there is no
+ * connection, one is tried for as soon as there is something to send, and then again and again, after pauses that grow.
+ */
+#ifndef HULL_MONITOR_OUTBOX_H
+#define HULL_MONITOR_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct outbox;
+
+/*
+ * `address` is TRANSPORT:ADDRESS. `udp:` and `tcp:` have an IP address and a port, `unix:`, `unixgram:` and `local:` (either of
+ * the two) a path. Begins to connect. NULL when it is no address.
+ */
+struct outbox *outbox_connect(const char *address);
+/* Over a connected socket that keeps messages apart; once it is gone it stays so. */
+struct outbox *outbox_adopt(int fd);
+
+/* Dropped when too much waits. */
+void outbox_send(struct outbox *outbox, const void *data, size_t length);
+
+/* The first attempt to connect has succeeded or failed; why it failed, or NULL. */
+bool outbox_settled(const struct outbox *outbox);
+const char *outbox_error(const struct outbox *outbox);
+/* False while an open connection does not take what waits for it. */
+bool outbox_takes(const struct outbox *outbox);
+/* Nothing waits, or there is nobody to wait for. */
+bool outbox_empty(const struct outbox *outbox);
+void outbox_close(struct outbox *outbox);
+
+void outbox_poll(struct outbox *outbox);
+/* Milliseconds until outbox_poll has something to do by itself; -1: never. */
+int outbox_patience(const struct outbox *outbox);
+
+#endif
