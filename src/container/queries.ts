@@ -1,7 +1,6 @@
-import { conflict, invalid } from '#/base/errors.ts';
+import { conflict } from '#/base/errors.ts';
 import type { Filters } from '#/base/filters.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
-import { run } from '#/host/process.ts';
 import type { Images } from '#/image/images.ts';
 import type { Digest } from '#/oci/digest.ts';
 import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
@@ -9,6 +8,7 @@ import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
 import { inspection, mountViews, portSummaries } from './inspect.ts';
 import { listFilter } from './list-filter.ts';
+import { type ProcessTable, processTable } from './process-table.ts';
 import { type ContainerRecord, isRunning } from './record.ts';
 import { statusText } from './status-text.ts';
 
@@ -19,8 +19,6 @@ export interface ListOptions {
   size: boolean;
   filters: Filters;
 }
-
-const PS_DEADLINE_MS = 5000;
 
 /** What clients ask about containers. Reads records and takes no lock: a stuck container never hangs a list. */
 export class Queries {
@@ -55,24 +53,13 @@ export class Queries {
     return options.size ? { ...view, ...(await this.#sizes(container)) } : view;
   }
 
-  /** The container's processes as `ps` shows them. */
-  async top(reference: string, psArgs = '-ef'): Promise<{ Titles: string[]; Processes: string[][] }> {
+  /** The container's processes as `ps` shows them; no arguments mean `-ef`. */
+  async top(reference: string, psArgs: string): Promise<ProcessTable> {
     const container = this.#context.containers.get(reference);
     if (!isRunning(container.record) || container.task === undefined) {
       throw conflict(`container ${container.id} is not running`);
     }
-    const pids = new Set((await container.task.pids()).map(String));
-    const args = psArgs.split(/\s+/).filter(Boolean);
-    const { code, stdout, stderr } = await run('ps', args, { timeoutMs: PS_DEADLINE_MS });
-    if (code !== 0) throw invalid(`error running ps: ${stderr.toString().trim()}`);
-    const [header = '', ...rows] = stdout.toString().trimEnd().split('\n');
-    const titles = header.trim().split(/\s+/);
-    const pidColumn = titles.indexOf('PID');
-    if (pidColumn === -1) throw invalid("couldn't find PID field in ps output");
-    const processes = rows
-      .map((row) => splitRow(row, titles.length))
-      .filter((fields) => pids.has(fields[pidColumn] ?? ''));
-    return { Titles: titles, Processes: processes };
+    return processTable(await container.task.pids(), psArgs || '-ef');
   }
 
   async #summary(container: Container, now: number, size: boolean): Promise<ContainerSummary> {
@@ -126,10 +113,4 @@ function withDescendants(images: Images, reference: string): Digest[] {
   } catch {
     return [];
   }
-}
-
-/** The last column of ps may hold blanks. */
-function splitRow(row: string, columns: number): string[] {
-  const fields = row.trim().split(/\s+/);
-  return [...fields.slice(0, columns - 1), fields.slice(columns - 1).join(' ')];
 }

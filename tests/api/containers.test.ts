@@ -300,11 +300,33 @@ onEveryEngine('containers', ({ check }) => {
   });
   check('top lists the processes with titles', async (api) => {
     const id = await api.run('sleep 600; true');
-    await api.get(`/containers/${id}/top`).is(200, {
-      Titles: (titles) => Array.isArray(titles) && titles.includes('PID') && titles.includes('CMD'),
-      Processes: (rows) => Array.isArray(rows) && rows.length >= 1,
+    const titles = ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'];
+    for (const query of ['', '?ps_args=', '?ps_args=-ef']) {
+      await api.get(`/containers/${id}/top${query}`).is(200, {
+        Titles: titles,
+        Processes: (rows) =>
+          Array.isArray(rows) && rows.some((row) => row.at(-1) === 'sh -c sleep 600; true'),
+      });
+    }
+    await api.get(`/containers/${id}/top?ps_args=-o%20pid,comm`).is(200, {
+      Titles: ['PID', 'COMMAND'],
+      Processes: [
+        [/^\d+$/, 'sh'],
+        [/^\d+$/, 'sleep'],
+      ],
     });
-    await api.get(`/containers/${id}/top?ps_args=-o%20pid,comm`).is(200, { Titles: ['PID', 'COMMAND'] });
+  });
+  check('top: what ps cannot do, and of what does not run', async (api) => {
+    const id = await api.run('exec sleep 600');
+    await api
+      .get(`/containers/${id}/top?ps_args=-o%20ppid%3DPID`)
+      .is(500, { message: 'specifying "ppid=PID" is not allowed' });
+    await api
+      .get(`/containers/${id}/top?ps_args=-o%20comm`)
+      .is(500, { message: "Couldn't find PID field in ps output" });
+    await api
+      .get(`/containers/${id}/top?ps_args=--nosuch`)
+      .is(500, { message: /^ps: error: unknown gnu long option/ });
     const still = await api.create();
     await api
       .get(`/containers/${still}/top`)
