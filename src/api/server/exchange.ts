@@ -82,22 +82,29 @@ export class Exchange {
   }
 
   /**
-   * One JSON object a line, each as it comes, at the client's pace. A failure before the first is an error answer; later ones are the
-   * stream's last object, because the status is gone.
+   * One JSON object a line, each as it comes, at the client's pace; the headers come with the first. A failure before it is an error
+   * answer, unless clients look for errors `inStream` only; later ones are the stream's last object, because the status is gone.
    */
-  async jsonLines(values: AsyncIterable<object>, contentType = 'application/json'): Promise<void> {
+  async jsonLines(
+    values: AsyncIterable<object>,
+    { errors = 'asStatus' }: { errors?: 'asStatus' | 'inStream' } = {},
+  ): Promise<void> {
+    const begin = (): void => {
+      if (!this.response.headersSent) this.begin(200, 'application/json');
+    };
     try {
       for await (const value of values) {
-        if (!this.response.headersSent) this.begin(200, contentType);
+        begin();
         await writeAll(this.response, `${JSON.stringify(value)}\r\n`);
         if (this.signal.aborted) return;
       }
     } catch (error) {
-      if (!this.response.headersSent) throw error;
+      if (!this.response.headersSent && errors === 'asStatus') throw error;
+      begin();
       const message = error instanceof Error ? error.message : String(error);
       await writeAll(this.response, `${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`);
     }
-    if (!this.response.headersSent) this.begin(200, contentType);
+    begin();
     this.response.end();
   }
 }

@@ -32,9 +32,9 @@ export const imageRoutes: readonly Route[] = [
   route('POST', '/images/load', async (exchange, engine) => {
     const platform = exchange.query.given('platform');
     const options = { quiet: exchange.query.flag('quiet'), ...(platform === undefined ? {} : { platform }) };
-    // Docker answers 200 before it reads the archive: clients look for its errors in the stream.
-    exchange.begin(200, 'application/json');
-    await exchange.jsonLines(engine.images.load(exchange.request, options, exchange.signal));
+    // Whatever becomes of it the answer is 200. With `quiet` it begins when an image is there, which some clients take for the end.
+    const messages = engine.images.load(exchange.request, options, exchange.signal);
+    await exchange.jsonLines(messages, { errors: 'inStream' });
   }),
 
   route('POST', '/images/create', async (exchange, engine) => {
@@ -65,7 +65,7 @@ export const imageRoutes: readonly Route[] = [
 
   route('GET', '/images/{name}/json', async (exchange, engine) => {
     const image = await engine.images.inspect(exchange.parameter('name'));
-    exchange.json(200, adaptImageInspect(image, exchange.version));
+    exchange.json(200, adaptImageInspect(image, exchange.version, exchange.request.headers['user-agent']));
   }),
 
   route('GET', '/images/{name}/history', async (exchange, engine) => {
