@@ -25,7 +25,8 @@ interface Exec {
 
 export interface ExecSession {
   terminal: boolean;
-  attachment: Attachment;
+  /** Comes once it runs; of a command that cannot run it is rejected, as `invalid` in Docker's words. */
+  attachment: Promise<Attachment>;
   /** Resolves when `inspect` knows the exit code. */
   settled: Promise<void>;
 }
@@ -62,7 +63,7 @@ export class Execs {
     return { Id: id };
   }
 
-  /** Runs it; attached, unless `detach`. A command that cannot run is `invalid` in Docker's words. */
+  /** Runs it, attached unless `detach`: then it runs already when this resolves. */
   async start(
     id: string,
     options: { detach: boolean; consoleSize?: TerminalSize },
@@ -72,12 +73,20 @@ export class Execs {
     if (exec.state === 'running') throw conflict(`Error: Exec command ${id} is already running`);
     if (exec.state === 'exited') throw conflict(`Error: Exec command ${id} has already run`);
     exec.state = 'running';
-    const { attachment, settled } = await this.#run(exec, options);
+    const running = this.#run(exec, options);
     if (options.detach) {
+      const { attachment } = await running;
       attachment[Symbol.dispose]();
       return undefined;
     }
-    return { terminal: exec.config.Tty ?? false, attachment, settled };
+    return {
+      terminal: exec.config.Tty ?? false,
+      attachment: running.then(({ attachment }) => attachment),
+      settled: running.then(
+        ({ settled }) => settled,
+        () => {},
+      ),
+    };
   }
 
   inspect(id: string): ExecInspectResponse {
@@ -120,7 +129,7 @@ export class Execs {
   async #run(
     exec: Exec,
     options: { consoleSize?: TerminalSize },
-  ): Promise<Pick<ExecSession, 'attachment' | 'settled'>> {
+  ): Promise<{ attachment: Attachment; settled: Promise<void> }> {
     const { container, config } = exec;
     const { task } = container;
     const phases = this.#context.logger.phases('exec');
@@ -157,6 +166,9 @@ export class Execs {
     } catch (error) {
       exec.state = 'exited';
       exec.exitCode ??= 126;
+      if (!(error instanceof EngineError)) {
+        this.#context.logger.error('Cannot run an exec', { id: exec.id, error: messageOf(error) });
+      }
       throw error;
     }
   }

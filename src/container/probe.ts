@@ -47,7 +47,7 @@ export async function runProbe(
     });
     const session = await execs.start(id, { detach: false });
     if (session === undefined) return { exitCode: -1, output: '' };
-    using attachment = session.attachment;
+    using attachment = await session.attachment;
     const output = new LimitedOutput();
     const ended = [attachment.stdout, attachment.stderr].map((stream) => output.follow(stream));
     const cancel = new AbortController();

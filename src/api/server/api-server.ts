@@ -118,7 +118,8 @@ export class ApiServer {
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const { status, message } = statusOf(error);
     const summary = `Handler for ${request.method} ${request.url} returned error: ${message}`;
-    if (status === 500) {
+    // That a client went away fails what was being done for it, and is no fault of ours.
+    if (status === 500 && !request.socket.destroyed) {
       this.#logger.error(summary, { stack: error instanceof Error ? error.stack : undefined });
     } else this.#logger.debug(summary);
     if (response.headersSent || response.destroyed || response.socket === null) {

@@ -135,7 +135,7 @@ export interface ContainerExecs {
   start(
     id: string,
     options: { detach: boolean; tty: boolean; consoleSize?: TerminalSize },
-  ): Promise<{ terminal: boolean; attachment: Attachment; settled?: Promise<void> } | undefined>;
+  ): Promise<{ terminal: boolean; attachment: Promise<Attachment>; settled?: Promise<void> } | undefined>;
   inspect(id: string): Promise<ExecInspectResponse> | ExecInspectResponse;
   resize(id: string, size: TerminalSize): Promise<void>;
 }

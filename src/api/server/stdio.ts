@@ -14,7 +14,8 @@ export interface StdioOptions {
   detachKeys: Buffer;
   /** Output of before, sent first. */
   backlog?: AsyncIterable<LogFrame>;
-  attachment?: Promise<Attachment>;
+  /** Undefined when there is nothing to join after all. */
+  attachment?: Promise<Attachment | undefined>;
   /** The connection stays until this has come to pass too: whoever reads to the end may ask for the exit code then. */
   settled?: Promise<void>;
 }
@@ -28,7 +29,10 @@ export async function serveStdio(client: Duplex, options: StdioOptions): Promise
     for await (const frame of options.backlog ?? []) await writer.write(frame.stream, frame.data);
     // A container that was only created has its stdio when it starts, and the client may leave before.
     const attachment = await Promise.race([options.attachment, gone]);
-    if (attachment === undefined) return;
+    if (attachment === undefined) {
+      void options.attachment?.then((late) => late?.[Symbol.dispose]());
+      return;
+    }
     using _ = attachment;
     const input = options.want.stdin ? forwardInput(client, attachment, options) : drain(client);
     const output = Promise.all([

@@ -1,9 +1,9 @@
-import { invalid, isKind, messageOf } from '#/base/errors.ts';
+import type { Duplex } from 'node:stream';
+import { invalid, messageOf } from '#/base/errors.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
 import type { ExecConfig, ExecInspectResponse, ExecStartConfig } from '#/wire/generated.ts';
 import { outputMediaType } from '../compat/output-media-type.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../detach-keys.ts';
-import type { Exchange } from '../exchange.ts';
 import { OutputWriter } from '../frames.ts';
 import { hijack } from '../hijack.ts';
 import { type Route, route } from '../router.ts';
@@ -23,17 +23,14 @@ export const execRoutes: readonly Route[] = [
     const id = exchange.parameter('id');
     const exec = await engine.execs.inspect(id);
     const options = { detach: config.Detach ?? false, tty: config.Tty ?? false, ...consoleSize(config) };
-    try {
-      const started = await engine.execs.start(id, options);
-      if (started === undefined) return exchange.empty(200);
-      const client = hijack(exchange, outputMediaType(exchange.version, started.terminal));
-      const { terminal, settled } = started;
-      const attachment = Promise.resolve(started.attachment);
-      await serveStdio(client, { terminal, attachment, settled, ...stdioOf(exec) });
-    } catch (error) {
-      if (options.detach || !isKind(error, 'invalid')) throw error;
-      await tellInStream(exchange, options.tty, messageOf(error));
-    }
+    const started = await engine.execs.start(id, options);
+    if (started === undefined) return exchange.empty(200);
+    // Before the first output there can be: docker-py loses what comes in one piece with the headers.
+    const client = hijack(exchange, outputMediaType(exchange.version, started.terminal));
+    const attachment = started.attachment.catch((error: unknown) =>
+      tellInStream(client, started.terminal, error),
+    );
+    await serveStdio(client, { ...started, attachment, ...stdioOf(exec) });
   }),
 
   route('GET', '/exec/{id}/json', async (exchange, engine) => {
@@ -59,11 +56,9 @@ function stdioOf(exec: ExecInspectResponse): Pick<Parameters<typeof serveStdio>[
 }
 
 /** A command that cannot run is told in the output, and the exec's exit code tells the rest: what the docker CLI expects. */
-async function tellInStream(exchange: Exchange, terminal: boolean, message: string): Promise<void> {
-  const client = hijack(exchange, outputMediaType(exchange.version, terminal));
-  await new OutputWriter(client, !terminal).write('stdout', Buffer.from(`${message}\r\n`));
-  client.end();
-  client.resume();
+async function tellInStream(client: Duplex, terminal: boolean, error: unknown): Promise<undefined> {
+  await new OutputWriter(client, !terminal).write('stdout', Buffer.from(`${messageOf(error)}\r\n`));
+  return undefined;
 }
 
 function consoleSize(config: ExecStartConfig): { consoleSize?: TerminalSize } {
