@@ -10,7 +10,7 @@ import { DIFFERENCES, HOST_DIFFERENCES } from './differences.ts';
  * Runs the same checks against Hull and against a real dockerd, so that what they hold Hull to is what Docker does.
  * `HULL_TEST_ENGINES=hull` (or `docker`) picks one.
  */
-const ENGINES = (process.env.HULL_TEST_ENGINES ?? 'hull,docker').split(',') as EngineName[];
+const ENGINES = process.env.HULL_TEST_ENGINES?.split(',') as EngineName[] | undefined;
 
 export interface Checks {
   /** One named check. Where the table of differences lists it, dockerd must fail it: a difference that has gone is an error too. */
@@ -19,8 +19,12 @@ export interface Checks {
 
 const CHECK_TIMEOUT_MS = 60_000;
 
-export function onEveryEngine(subject: string, define: (checks: Checks) => void): void {
-  for (const engine of ENGINES) {
+export function onEveryEngine(
+  subject: string,
+  define: (checks: Checks) => void,
+  byDefault: readonly EngineName[] = ['hull', 'docker'],
+): void {
+  for (const engine of ENGINES ?? byDefault) {
     describe(`${subject} on ${engine}`, () => {
       let daemon: Daemon;
       let snapshot: HostSnapshot;
