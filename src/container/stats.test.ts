@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseNetDev, systemCpuUsage } from './stats.ts';
+import { onlineCpus, parseNetDev, systemCpuUsage } from './stats.ts';
 
 test('systemCpuUsage() sums the first seven columns of all processors', () => {
   assert.equal(systemCpuUsage('cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1\n'), 28 * 10_000_000);
+});
+
+test('onlineCpus() counts the processors, not their sum', () => {
+  assert.equal(onlineCpus('cpu  2 2 2\ncpu0 1 1 1\ncpu11 1 1 1\nintr 5\n'), 2);
 });
 
 test('parseNetDev() leaves out loopback and the headings', () => {

@@ -3,7 +3,7 @@ import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { invalid } from '#/base/errors.ts';
 import { nowTimestamp } from '#/base/time.ts';
-import type { TaskStats } from '#/runtime/runtime.ts';
+import type { Task, TaskStats } from '#/runtime/runtime.ts';
 import type { ContainerCPUStats, ContainerNetworkStats, ContainerStatsResponse } from '#/wire/generated.ts';
 import type { Container, Containers } from './containers.ts';
 import { isRunning } from './record.ts';
@@ -15,6 +15,8 @@ export interface StatsOptions {
 }
 
 const PERIOD_MS = 1000;
+/** What was read so recently serves whoever asks: however many watch a container, it is read twice a second at most. */
+const FRESH_MS = PERIOD_MS / 2;
 const ZERO_TIME = '0001-01-01T00:00:00Z';
 /** /proc/stat counts in USER_HZ, which is 100 on every architecture that Node runs on. */
 const NS_PER_TICK = 10_000_000;
@@ -22,6 +24,10 @@ const NS_PER_TICK = 10_000_000;
 /** What containers use, sampled once a second for as long as someone reads. */
 export class Stats {
   readonly #containers: Containers;
+  readonly #readings = new WeakMap<
+    Container,
+    { at: number; task: Task | undefined; reading: Promise<Reading> }
+  >();
 
   constructor(containers: Containers) {
     this.#containers = containers;
@@ -42,17 +48,38 @@ export class Stats {
     { stream, oneShot }: StatsOptions,
     signal: AbortSignal,
   ): AsyncGenerator<ContainerStatsResponse> {
-    let sample = await read(container);
+    let sample = await this.#sample(container);
     if (!stream && !oneShot && sample.read !== ZERO_TIME) {
       if (!(await pause(signal))) return;
-      sample = await read(container, sample);
+      sample = await this.#sample(container, sample);
     }
     yield sample;
     if (!stream) return;
     while ((await pause(signal)) && this.#containers.byId(container.id) === container) {
-      sample = await read(container, sample);
+      sample = await this.#sample(container, sample);
       yield sample;
     }
+  }
+
+  /** The sample before gives the counters that rates are taken from. */
+  async #sample(container: Container, before?: ContainerStatsResponse): Promise<ContainerStatsResponse> {
+    const reading = await this.#reading(container);
+    if (reading.read === ZERO_TIME) return { ...reading, preread: ZERO_TIME, precpu_stats: noCpu() };
+    return {
+      ...reading,
+      preread: before?.read ?? ZERO_TIME,
+      precpu_stats: before?.cpu_stats ?? noCpu(),
+    };
+  }
+
+  #reading(container: Container): Promise<Reading> {
+    const now = performance.now();
+    const last = this.#readings.get(container);
+    const { task } = container;
+    if (last !== undefined && last.task === task && now - last.at < FRESH_MS) return last.reading;
+    const reading = read(container);
+    this.#readings.set(container, { at: now, task, reading });
+    return reading;
   }
 }
 
@@ -65,22 +92,20 @@ async function pause(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-/** A sample; the one before it gives the counters that rates are taken from. All zero for a container that does not run. */
-async function read(container: Container, before?: ContainerStatsResponse): Promise<ContainerStatsResponse> {
-  const { record, task } = container;
+/** A sample but for what it says of the one before it. */
+type Reading = Omit<ContainerStatsResponse, 'preread' | 'precpu_stats'>;
+
+/** All zero for a container that does not run. */
+async function read({ record, task }: Container): Promise<Reading> {
   const named = { name: `/${record.name}`, id: record.id };
-  const preread = before?.read ?? ZERO_TIME;
-  const precpu_stats = before?.cpu_stats ?? noCpu();
   if (!isRunning(record) || task === undefined) {
     return {
       read: ZERO_TIME,
-      preread: ZERO_TIME,
       pids_stats: {},
       blkio_stats: { ...noBlkio() },
       num_procs: 0,
       storage_stats: {},
       cpu_stats: noCpu(),
-      precpu_stats: noCpu(),
       memory_stats: {},
       ...named,
     };
@@ -89,13 +114,11 @@ async function read(container: Container, before?: ContainerStatsResponse): Prom
   const networks = record.hostConfig.NetworkMode === 'host' ? {} : readNetworks(record.state.pid);
   return {
     read: nowTimestamp(),
-    preread,
     pids_stats: stats.pids,
     blkio_stats: blkio(stats),
     num_procs: 0,
     storage_stats: {},
     cpu_stats: cpu(stats),
-    precpu_stats,
     memory_stats: memory(stats),
     ...named,
     ...(Object.keys(networks).length > 0 ? { networks } : {}),
@@ -110,6 +133,7 @@ function noCpu(): ContainerCPUStats {
 }
 
 function cpu({ cpu: counters }: TaskStats): ContainerCPUStats {
+  const procStat = readFileSync('/proc/stat', 'utf8');
   return {
     cpu_usage: {
       total_usage: counters.usageNs,
@@ -117,8 +141,8 @@ function cpu({ cpu: counters }: TaskStats): ContainerCPUStats {
       usage_in_kernelmode: counters.systemNs,
       usage_in_usermode: counters.userNs,
     },
-    system_cpu_usage: systemCpuUsage(readFileSync('/proc/stat', 'utf8')),
-    online_cpus: os.cpus().length,
+    system_cpu_usage: systemCpuUsage(procStat),
+    online_cpus: onlineCpus(procStat),
     throttling_data: {
       periods: counters.periods,
       throttled_periods: counters.throttledPeriods,
@@ -131,6 +155,11 @@ function cpu({ cpu: counters }: TaskStats): ContainerCPUStats {
 export function systemCpuUsage(procStat: string): number {
   const ticks = /^cpu +(.*)$/m.exec(procStat)?.[1]?.split(' ').slice(0, 7).map(Number) ?? [];
   return ticks.reduce((sum, count) => sum + count, 0) * NS_PER_TICK;
+}
+
+/** A line for each processor that is online; `os.cpus()` reads all of /proc/cpuinfo to say as much. */
+export function onlineCpus(procStat: string): number {
+  return procStat.match(/^cpu\d/gm)?.length ?? 1;
 }
 
 function memory({ memory: counters, cgroupVersion }: TaskStats): ContainerStatsResponse['memory_stats'] {
