@@ -58,6 +58,8 @@ export interface PendingAttach {
 export class Containers {
   readonly #byId = new Map<string, Container>();
   readonly #idByName = new Map<string, string>();
+  /** By the id at the other end of a link. */
+  readonly #parents = new Map<string, Set<Container>>();
   readonly #database: Database;
 
   constructor(database: Database) {
@@ -111,6 +113,29 @@ export class Containers {
     return this.#byId.get(id);
   }
 
+  /** The names that a container has by the links of others: `parent/alias`. */
+  linkNames(id: string): string[] {
+    const parents = this.#parents.get(id) ?? [];
+    return [...parents].flatMap(({ record }) =>
+      (record.links ?? []).filter((link) => link.id === id).map(({ alias }) => `${record.name}/${alias}`),
+    );
+  }
+
+  /** Those that have a link to it. */
+  parents(id: string): Container[] {
+    return [...(this.#parents.get(id) ?? [])];
+  }
+
+  /** Cuts the link `parent/alias`. `notFound` when there is none. */
+  unlink(reference: string): void {
+    const { parent, alias } = this.#link(reference) ?? {};
+    if (parent === undefined) throw notFound(`No such container: ${reference}`);
+    this.#forgetLinks(parent);
+    parent.record.links = (parent.record.links ?? []).filter((link) => link.alias !== alias);
+    this.#indexLinks(parent);
+    this.save(parent);
+  }
+
   nameTaken(name: string): boolean {
     return this.#idByName.has(name);
   }
@@ -127,6 +152,8 @@ export class Containers {
     if (byId !== undefined) return byId;
     const id = this.#idByName.get(reference.replace(/^\//, ''));
     if (id !== undefined) return this.#byId.get(id);
+    const linked = this.#link(reference);
+    if (linked !== undefined) return this.#byId.get(linked.id);
     if (!/^[0-9a-f]+$/.test(reference)) return undefined;
     let match: Container | undefined;
     for (const container of this.#byId.values()) {
@@ -135,6 +162,25 @@ export class Containers {
       match = container;
     }
     return match;
+  }
+
+  #link(reference: string): { parent: Container; alias: string; id: string } | undefined {
+    const [name = '', ...rest] = reference.replace(/^\//, '').split('/');
+    const parent = rest.length > 0 ? this.#byId.get(this.#idByName.get(name) ?? '') : undefined;
+    const alias = rest.join('/');
+    const link = parent?.record.links?.find((each) => each.alias === alias);
+    return parent && link && { parent, alias, id: link.id };
+  }
+
+  #indexLinks(container: Container): void {
+    for (const { id } of container.record.links ?? []) {
+      const parents = this.#parents.get(id) ?? new Set();
+      this.#parents.set(id, parents.add(container));
+    }
+  }
+
+  #forgetLinks(container: Container): void {
+    for (const { id } of container.record.links ?? []) this.#parents.get(id)?.delete(container);
   }
 
   #refuseTakenName(name: string): void {
@@ -149,9 +195,12 @@ export class Containers {
   #index(container: Container): void {
     this.#byId.set(container.id, container);
     this.#idByName.set(container.record.name, container.id);
+    this.#indexLinks(container);
   }
 
   #forget(container: Container): void {
+    this.#forgetLinks(container);
+    this.#parents.delete(container.id);
     this.#byId.delete(container.id);
     this.#idByName.delete(container.record.name);
   }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { conflict, internal, invalid, isKind, messageOf, notFound, notImplemented } from '#/base/errors.ts';
+import { conflict, internal, invalid, isKind, messageOf, notFound } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
 import type { ImageConfig } from '#/oci/image-config.ts';
@@ -12,6 +12,7 @@ import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
+import { resolveLinks } from './links.ts';
 import { checkLogConfig } from './logs/log-drivers.ts';
 import { checkLogTag } from './logs/log-target.ts';
 import { mergeImageConfig } from './merge-config.ts';
@@ -65,6 +66,9 @@ export async function createContainer(
     );
   const mounts = withBorrowed(context, wanted, host.VolumesFrom ?? []);
   refuseMissingSources(mounts);
+  const { links, warnings: linkWarnings } = resolveLinks(context, host.Links ?? []);
+  warnings.push(...linkWarnings);
+  delete host.Links;
   const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -87,6 +91,7 @@ export async function createContainer(
       finishedAt: ZERO_TIME,
       stoppedByUser: false,
     },
+    links,
     networks: wantedNetworks(context, host, networking?.EndpointsConfig ?? {}),
     endpoints: [],
     restartCount: 0,
@@ -168,8 +173,6 @@ function checkHostConfig(
   }
   host.LogConfig = checkLogConfig(host.LogConfig, context.defaults.log) as HostConfig['LogConfig'];
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
-  if (host.Links?.length)
-    throw notImplemented('links are not implemented: put the containers on one network instead');
   warnings.push(...withoutEffect(host, context));
   return { host, warnings };
 }

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { hostnameFile, hostsFile } from '#/network/hosts-file.ts';
+import { hostnameFile, hostsFile, withAddress } from '#/network/hosts-file.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import type { ContainerContext } from './context.ts';
-import type { ContainerRecord } from './record.ts';
+import { linkNames, type LiveLink } from './links.ts';
+import { type ContainerRecord, isRunning } from './record.ts';
 
 /** A container that shares another's network shares its names too. */
 export function hasOwnEtcFiles(record: ContainerRecord): boolean {
@@ -10,7 +11,11 @@ export function hasOwnEtcFiles(record: ContainerRecord): boolean {
 }
 
 /** Writes /etc/hostname, /etc/hosts and /etc/resolv.conf as the container is to see them. */
-export function writeEtcFiles(context: ContainerContext, record: ContainerRecord): void {
+export function writeEtcFiles(
+  context: ContainerContext,
+  record: ContainerRecord,
+  links: readonly LiveLink[] = [],
+): void {
   const { paths, networks } = context;
   const { config, hostConfig } = record;
   const hostname = config.Hostname ?? '';
@@ -28,6 +33,7 @@ export function writeEtcFiles(context: ContainerContext, record: ContainerRecord
           domainname: config.Domainname,
           addresses,
           extraHosts: hostConfig.ExtraHosts,
+          links: links.map((link) => ({ address: link.address, names: linkNames(link) })),
           gateway: networks.hostGateway,
         }),
   );
@@ -38,4 +44,20 @@ export function writeEtcFiles(context: ContainerContext, record: ContainerRecord
       { hostNetwork: isHost },
     ),
   );
+}
+
+/** A container that has started may have another address: those that run and have a link to it are told. */
+export function updateParentsHosts(context: ContainerContext, record: ContainerRecord): void {
+  const address = record.endpoints.find(({ ipv4 }) => ipv4 !== undefined)?.ipv4?.address;
+  if (address === undefined) return;
+  for (const parent of context.containers.parents(record.id)) {
+    if (!isRunning(parent.record) || !hasOwnEtcFiles(parent.record)) continue;
+    const file = context.paths.etcFile(parent.id, 'hosts');
+    let text = readFileSync(file, 'utf8');
+    for (const { alias, id } of parent.record.links ?? []) {
+      if (id === record.id) text = withAddress(text, alias, address);
+    }
+    // In place: the container has this very file mounted.
+    writeFileSync(file, text);
+  }
 }

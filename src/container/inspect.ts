@@ -57,15 +57,29 @@ export function inspection(
     ProcessLabel: '',
     AppArmorProfile: apparmorOf(record.hostConfig, context.host) ?? '',
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: inspectedHostConfig(record.hostConfig, {
-      runtime: record.runtime,
-      cgroupVersion: context.host.cgroupVersion,
-    }),
+    HostConfig: inspectedHostConfig(
+      { ...record.hostConfig, Links: linksOf(context, record) },
+      {
+        runtime: record.runtime,
+        cgroupVersion: context.host.cgroupVersion,
+      },
+    ),
     GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, record) },
     Mounts: mountViews(record),
     Config: inspectedConfig(record.config),
     NetworkSettings: networkSettings(context, record),
   };
+}
+
+/** `/target:/parent/alias`, as Docker computes them from the names of today. */
+function linksOf(
+  { containers }: ContainerContext,
+  { name, links = [] }: ContainerRecord,
+): string[] | undefined {
+  const shown = links.map(
+    (link) => `/${containers.byId(link.id)?.record.name ?? link.name}:/${name}/${link.alias}`,
+  );
+  return shown.length > 0 ? shown.toSorted() : undefined;
 }
 
 function graphData(context: ContainerContext, record: ContainerRecord): Record<string, string> {

@@ -192,7 +192,10 @@ export class Lifecycle {
   ): Promise<void> {
     const container = this.#context.containers.get(reference);
     const { record } = container;
-    if (options.link) throw conflict(`Cannot remove link "${reference}": links are not implemented`);
+    if (options.link) {
+      this.#removeLink(reference);
+      return;
+    }
     if (record.state.status === 'removing') {
       throw conflict(`removal of container ${reference} is already in progress`);
     }
@@ -215,6 +218,13 @@ export class Lifecycle {
       );
     }
     await removeContainer(this.#context, container, options);
+  }
+
+  #removeLink(reference: string): void {
+    if (!reference.replace(/^\//, '').includes('/')) {
+      throw conflict('Conflict, cannot remove the default link name of the container');
+    }
+    this.#context.containers.unlink(reference);
   }
 
   /** Resolves as soon as the wait is registered: what happens from then on is not missed. */

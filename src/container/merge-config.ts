@@ -53,12 +53,18 @@ function variableName(variable: string): string {
 /** Docker's search path for a process whose image names none. */
 export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** The environment of the container's process: Docker's own variables first, the configured ones over them; `NAME` without a value unsets. */
-export function processEnv(config: ContainerConfig, hostname: string, home: string): string[] {
+/** The environment of the container's process: Docker's own variables first, those of links, and the configured ones over them; `NAME` without a value unsets. */
+export function processEnv(
+  config: ContainerConfig,
+  hostname: string,
+  home: string,
+  linked: readonly string[] = [],
+): string[] {
   const values = new Map<string, string>();
   values.set('PATH', DEFAULT_PATH);
   values.set('HOSTNAME', `HOSTNAME=${hostname}`);
   if (config.Tty) values.set('TERM', 'TERM=xterm');
+  for (const variable of linked) values.set(variableName(variable), variable);
   for (const variable of config.Env ?? []) {
     const name = variableName(variable);
     if (variable.includes('=')) values.set(name, variable);

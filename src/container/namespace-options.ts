@@ -59,9 +59,16 @@ function checkNetworkMode(context: ContainerContext, config: ContainerConfig, ho
   for (const extra of host.ExtraHosts ?? []) parseExtraHost(extra);
 }
 
-/** What a request may not say beside another container's network, to which it belongs; an image may. */
+/** What a request may not say beside the host's network or another container's, to which it belongs; an image may. */
 export function refuseNetworkConflicts(config: ContainerConfig, host: HostConfig): void {
-  if (parseNetworkMode(host.NetworkMode).kind !== 'container') return;
+  const { kind } = parseNetworkMode(host.NetworkMode);
+  if (host.Links?.length && (kind === 'host' || kind === 'container')) {
+    const what = kind === 'host' ? 'host type networking' : 'container type network';
+    throw invalid(
+      `conflicting options: ${what} can't be used with links. This would result in undefined behavior`,
+    );
+  }
+  if (kind !== 'container') return;
   const publishes = Object.keys(host.PortBindings ?? {}).length > 0 || (host.PublishAllPorts ?? false);
   const conflicts: [given: boolean, what: string][] = [
     [!!config.Hostname, 'hostname and the network mode'],

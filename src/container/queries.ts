@@ -69,7 +69,7 @@ export class Queries {
       .join(' ');
     return {
       Id: record.id,
-      Names: [`/${record.name}`],
+      Names: [record.name, ...this.#context.containers.linkNames(record.id)].map((name) => `/${name}`),
       Image: imageName(this.#context.images, record),
       ImageID: record.image,
       Command: command,

@@ -21,6 +21,8 @@ export interface ContainerRecord {
   hostConfig: HostConfig;
   mounts: MountPoint[];
   state: ContainerState;
+  /** Containers of the default bridge that it knows by an alias. */
+  links?: Link[];
   networks: Record<string, EndpointSettings>;
   /** What the network drivers hold for the running container, so that it can be given back after a restart. */
   endpoints: Endpoint[];
@@ -29,6 +31,13 @@ export interface ContainerRecord {
   runtime: string;
   /** Which engine's container root remapping etc. applies is in hostConfig; this is what the host could not give. */
   warnings: string[];
+}
+
+export interface Link {
+  alias: string;
+  /** The other container's: it may be gone. */
+  id: string;
+  name: string;
 }
 
 export type Status = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';

@@ -54,6 +54,8 @@ export interface SpecInputs {
   /** Every device of the host, for privileged containers, and those that were asked for. */
   devices: readonly HostDevice[];
   defaultRlimits: readonly RuntimeRlimit[];
+  /** What the environment says of linked containers. */
+  linkVariables: readonly string[];
   /** What the daemon says for containers that say nothing. */
   security: SecurityDefaults;
 }
@@ -145,7 +147,7 @@ function containerProcess(
       ],
     },
     args: inputs.init === undefined ? args : [INIT_IN_CONTAINER, '--', ...args],
-    env: processEnv(config, inputs.hostname, inputs.user.home),
+    env: processEnv(config, inputs.hostname, inputs.user.home, inputs.linkVariables),
     cwd: config.WorkingDir || '/',
     capabilities: processCapabilities(capabilities, inputs.user.uid),
     rlimits,

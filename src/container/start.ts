@@ -19,13 +19,14 @@ import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { applyDeviceRequests } from './device-requests.ts';
 import { wantedDevices } from './devices.ts';
-import { writeEtcFiles } from './etc-files.ts';
+import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
 import { readyMounts } from './mount-sources.ts';
 import { logTarget } from './logs/log-target.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import { checkedPropagation } from './propagation.ts';
+import { linkVariables, liveLinks } from './links.ts';
 import { isRunning } from './record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
@@ -87,7 +88,8 @@ async function run(
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
   const network = parseNetworkMode(record.hostConfig.NetworkMode);
   const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
-  if (etcOwner === id) writeEtcFiles(context, record);
+  const links = liveLinks(context, record);
+  if (etcOwner === id) writeEtcFiles(context, record, links);
   const spec = containerSpec(
     record,
     {
@@ -106,6 +108,7 @@ async function run(
       init: (record.hostConfig.Init ?? context.defaults.init) ? context.defaults.initPath : undefined,
       devices: wantedDevices(record.hostConfig),
       defaultRlimits: context.defaults.rlimits,
+      linkVariables: links.flatMap((link) => linkVariables(record.name, link)),
       security: context.defaults.security,
     },
     context.host,
@@ -151,6 +154,7 @@ async function run(
     health: hasHealthcheck(record.config.Healthcheck) ? newHealth(record.state.health) : undefined,
   });
   context.containers.save(container);
+  updateParentsHosts(context, record);
   publish(context.events, container, 'start');
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostnameFile, hostsFile, parseExtraHost } from './hosts-file.ts';
+import { hostnameFile, hostsFile, parseExtraHost, withAddress } from './hosts-file.ts';
 
 test('hostsFile() has the standard names, the added ones, then the container', () => {
   const text = hostsFile({
@@ -26,6 +26,17 @@ test('hostsFile() has the standard names, the added ones, then the container', (
       '',
     ].join('\n'),
   );
+});
+
+test('hostsFile() names linked containers before the container itself', () => {
+  const links = [{ address: '10.0.0.3', names: ['db', 'abc', 'postgres'] }];
+  const text = hostsFile({ hostname: 'web', addresses: ['10.0.0.2'], extraHosts: ['x:1.2.3.4'], links });
+  assert.match(text, /1\.2\.3\.4\tx\n10\.0\.0\.3\tdb abc postgres\n10\.0\.0\.2\tweb\n$/);
+});
+
+test('withAddress() changes the line of one name, and no other', () => {
+  const text = '127.0.0.1\tlocalhost\n10.0.0.3\tdb abc\n# own db\n10.0.0.4 dbx\n10.0.0.5\tweb db\n';
+  assert.equal(withAddress(text, 'db', '10.9.9.9'), text.replace('10.0.0.3', '10.9.9.9'));
 });
 
 test('hostsFile() gives a full host name its first part as a second name', () => {

@@ -20,16 +20,18 @@ export interface HostsFileOptions {
   addresses: readonly string[];
   /** `name:address` or `name=address`, as `--add-host` takes them. */
   extraHosts?: readonly string[] | null;
+  links?: readonly { address: string; names: readonly string[] }[];
   /** The address of the host as the container sees it. */
   gateway?: string;
 }
 
-/** A container's /etc/hosts, in Docker's order: the standard names, what was added, the container itself. */
+/** A container's /etc/hosts, in Docker's order: the standard names, what was added, linked containers, the container itself. */
 export function hostsFile({
   hostname,
   domainname = '',
   addresses,
   extraHosts,
+  links,
   gateway,
 }: HostsFileOptions): string {
   const lines = [...STANDARD];
@@ -37,12 +39,21 @@ export function hostsFile({
     const { name, address } = parseExtraHost(extra);
     lines.push(`${address === HOST_GATEWAY ? (gateway ?? '127.0.0.1') : address}\t${name}`);
   }
+  for (const { address, names } of links ?? []) lines.push(`${address}\t${names.join(' ')}`);
   const full = domainname === '' ? hostname : `${hostname}.${domainname}`;
   // A full name answers to its first part as well, wherever the domain was given.
   const [short = ''] = full.split('.');
   const names = short === full ? full : `${full} ${short}`;
   for (const address of addresses) lines.push(`${address}\t${names}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** A hosts file in which the line that begins with this name has another address; other lines stay as whoever edited them left them. */
+export function withAddress(hosts: string, name: string, address: string): string {
+  return hosts
+    .split('\n')
+    .map((line) => (line.split(/\s+/)[1] === name ? `${address}\t${line.replace(/^\S+\s+/, '')}` : line))
+    .join('\n');
 }
 
 /** Throws Docker's words for what is neither `name:address` nor `name=address`. */

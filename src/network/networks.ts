@@ -169,6 +169,11 @@ export class Networks {
     return resolvConf(host, { dns: merged, ...o });
   }
 
+  /** Whether containers of the default bridge may talk to each other (`--icc`). */
+  get icc(): boolean {
+    return this.#options.icc;
+  }
+
   /** The host's address on the default bridge: `host-gateway` of `--add-host`. */
   get hostGateway(): string | undefined {
     const bridge = this.#records.networks().find(({ name }) => name === 'bridge');
