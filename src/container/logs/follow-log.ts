@@ -1,6 +1,10 @@
+import { readSync } from 'node:fs';
 import { LineSplitter } from './line-splitter.ts';
 import { LogBell } from './log-bell.ts';
 import { closeLogFiles, isRotated, type LogFile, logLines, openLogFiles, readPiece } from './log-files.ts';
+
+/** Where all followers read to; none keeps it over a turn of the event loop. */
+const fresh = Buffer.allocUnsafe(32 << 10);
 
 /**
  * The lines of a log's current file and of all that follow it, until `ended` resolves and what was written before that is read. The
@@ -39,7 +43,16 @@ export async function* followLog(
       continue;
     }
     if (wasOver) return;
-    await bell.wait();
+    yield* freshLines(file, bell);
+  }
+}
+
+/** What is appended while all that comes is a little more of the same file. A line costs each follower no more than one read. */
+async function* freshLines(file: CurrentFile, bell: LogBell): AsyncGenerator<Buffer> {
+  while (await bell.wait()) {
+    const lines = file.readFresh();
+    if (lines === undefined) return;
+    yield* lines;
   }
 }
 
@@ -95,6 +108,18 @@ class CurrentFile implements AsyncDisposable {
       const lines = this.#splitter.push(piece);
       if (lines.length > 0) return lines;
     }
+  }
+
+  /**
+   * The lines of what was appended; undefined when there is nothing or a lot, which `read` looks into. Synchronous: the pages
+   * were written a moment ago.
+   */
+  readFresh(): Buffer[] | undefined {
+    if (this.file === undefined) return undefined;
+    const length = readSync(this.file.handle.fd, fresh, 0, fresh.length, this.#position);
+    if (length === 0 || length === fresh.length) return undefined;
+    this.#position += length;
+    return this.#splitter.push(Buffer.from(fresh.subarray(0, length)));
   }
 
   async replace(file: LogFile | undefined): Promise<void> {

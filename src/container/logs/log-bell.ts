@@ -8,6 +8,7 @@ export class LogBell implements Disposable {
   readonly #path: string;
   readonly #signal: AbortSignal | undefined;
   #watcher: ReturnType<typeof watch> | undefined;
+  #written = false;
   #rung = false;
   #wake: (() => void) | undefined;
   readonly #onAbort = (): void => this.ring();
@@ -23,7 +24,11 @@ export class LogBell implements Disposable {
   watch(): void {
     this.#watcher?.close();
     try {
-      this.#watcher = watch(this.#path, () => this.ring());
+      this.#watcher = watch(this.#path, (event) => {
+        if (event === 'change') this.#written = true;
+        else this.#rung = true;
+        this.#wake?.();
+      });
       this.#watcher.on('error', () => this.#watcher?.close());
     } catch {
       // Out of inotify watches, or rotated away this very moment: the second hand still moves.
@@ -36,8 +41,9 @@ export class LogBell implements Disposable {
     this.#wake?.();
   }
 
-  async wait(): Promise<void> {
-    if (!this.#rung) {
+  /** True when the file was written to and nothing else happened: no ring, no other name, no second without a word. */
+  async wait(): Promise<boolean> {
+    if (!this.#rung && !this.#written) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, POLL_MS);
         this.#wake = () => {
@@ -47,7 +53,10 @@ export class LogBell implements Disposable {
       });
       this.#wake = undefined;
     }
+    const onlyWritten = this.#written && !this.#rung;
+    this.#written = false;
     this.#rung = false;
+    return onlyWritten;
   }
 
   [Symbol.dispose](): void {
