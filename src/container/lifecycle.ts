@@ -34,6 +34,7 @@ export interface WaitResult {
 const SIGKILL = 9;
 // How long a killed container may take to end before the client is told so.
 const KILL_DEADLINE_MS = 10_000;
+const THAW_EVERY_MS = 500;
 
 /** What clients do to containers as wholes: make, run, stop, rename, remove, await. */
 export class Lifecycle {
@@ -338,17 +339,27 @@ export class Lifecycle {
     } catch (error) {
       if (!isKind(error, 'conflict')) throw error;
     }
-    const cancel = new AbortController();
-    const ended = await Promise.race([
-      exited.then(() => true),
-      delay(KILL_DEADLINE_MS, false, { signal: cancel.signal, ref: false }),
-    ]);
-    cancel.abort();
+    const deadline = performance.now() + KILL_DEADLINE_MS;
+    let ended = false;
+    while (!ended && performance.now() < deadline) {
+      const cancel = new AbortController();
+      ended = await Promise.race([
+        exited.then(() => true),
+        delay(THAW_EVERY_MS, false, { signal: cancel.signal, ref: false }),
+      ]);
+      cancel.abort();
+      // Somebody's pause came in between, and what is frozen does not die.
+      if (!ended && this.#isPaused(container)) await task.resume();
+    }
     if (!ended) {
       throw conflict(
         `tried to kill container ${shortId(container.id)}, but did not receive an exit event: a process of it may be stuck in the kernel`,
       );
     }
+  }
+
+  #isPaused({ record }: Container): boolean {
+    return record.state.status === 'paused';
   }
 
   async #forceDown(container: Container): Promise<void> {

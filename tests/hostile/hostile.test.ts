@@ -74,12 +74,16 @@ function send(socketPath: string, { method, url, body, headers }: HostileRequest
   });
 }
 
-async function prepare(api: Api, daemon: Daemon): Promise<void> {
-  // What an impatient client left is still being done.
+/** What an impatient client left is still being done, and may start what has just been removed. */
+async function clear(api: Api, daemon: Daemon): Promise<void> {
   await until('all containers are gone', async () => {
     await daemon.removeContainers();
     return JSON.stringify(await api.get('/containers/json?all=1').is(200)) === '[]';
   });
+}
+
+async function prepare(api: Api, daemon: Daemon): Promise<void> {
+  await clear(api, daemon);
   await api.post('/images/load?quiet=1', dockerArchive([busyboxImage(), layeredImage()])).is(200);
   for (const name of TARGETS.containers.slice(0, 3)) {
     await api.run('sleep 1000', { OpenStdin: true }, name);
@@ -113,7 +117,7 @@ test(`${REQUESTS} hostile requests (seed ${SEED})`, { timeout: 3_600_000 }, asyn
       };
       await Promise.all(Array.from({ length: WORKERS }, work));
     }
-    await api.get('/_ping').is(200);
+    await clear(api, daemon);
     context.diagnostic(
       `answers: ${JSON.stringify(Object.fromEntries(statuses))}, RSS ${residentMiB(daemon.pid)} MiB`,
     );
