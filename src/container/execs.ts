@@ -29,6 +29,8 @@ export interface ExecSession {
   attachment: Promise<Attachment>;
   /** Resolves when `inspect` knows the exit code. */
   settled: Promise<void>;
+  /** To be called when the client lets go by its detach keys. */
+  detached: () => void;
 }
 
 // Finished ones are kept for as long as a client may yet ask for the exit code; Docker collects them after five minutes.
@@ -86,6 +88,7 @@ export class Execs {
         ({ settled }) => settled,
         () => {},
       ),
+      detached: () => publish(this.#context.events, exec.container, 'exec_detach', { execID: exec.id }),
     };
   }
 

@@ -6,6 +6,7 @@ import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody } from '#/wire/generated.ts';
+import { PruneTurn } from '#/state/prune-turn.ts';
 import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { createContainer, type CreateRequest } from './create.ts';
@@ -41,9 +42,11 @@ export class Lifecycle {
   readonly #context: ContainerContext;
   readonly #exits: Exits;
   readonly #health: Health;
+  readonly #pruning: PruneTurn;
 
   constructor(context: ContainerContext, exits: Exits, health: Health) {
     this.#context = context;
+    this.#pruning = new PruneTurn(context.events, 'container');
     this.#exits = exits;
     this.#health = health;
   }
@@ -253,7 +256,11 @@ export class Lifecycle {
   }
 
   /** Deletes containers that do not run. */
-  async prune(filters: Filters = {}): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
+  prune(filters: Filters = {}): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
+    return this.#pruning.run(() => this.#prune(filters));
+  }
+
+  async #prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
     const deleted: string[] = [];
     let reclaimed = 0;
     for (const container of this.#context.containers.all()) {

@@ -5,7 +5,7 @@ import type { Images } from '#/image/images.ts';
 import type { Digest } from '#/oci/digest.ts';
 import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
-import type { ContainerContext } from './context.ts';
+import { type ContainerContext, publish } from './context.ts';
 import { inspection, mountViews, portSummaries } from './inspect.ts';
 import { listFilter } from './list-filter.ts';
 import { type ProcessTable, processTable } from './process-table.ts';
@@ -59,7 +59,9 @@ export class Queries {
     if (!isRunning(container.record) || container.task === undefined) {
       throw conflict(`container ${container.id} is not running`);
     }
-    return processTable(await container.task.pids(), psArgs || '-ef');
+    const table = await processTable(await container.task.pids(), psArgs || '-ef');
+    publish(this.#context.events, container, 'top');
+    return table;
   }
 
   async #summary(container: Container, now: number, size: boolean): Promise<ContainerSummary> {

@@ -1,7 +1,8 @@
 import { conflict, notImplemented } from '#/base/errors.ts';
 import type { Attachment } from '#/runtime/runtime.ts';
+import type { EventLog } from '#/state/events.ts';
 import type { Container, Containers } from './containers.ts';
-import type { ContainerPaths } from './context.ts';
+import { type ContainerContext, type ContainerPaths, publish } from './context.ts';
 import { formatNanosFixed } from './logs/log-time.ts';
 import { type LogEntry, readLog } from './logs/log-reader.ts';
 import { readableLog } from './logs/log-target.ts';
@@ -29,6 +30,8 @@ export interface AttachSession {
   backlog?: AsyncIterable<LogFrame>;
   /** Resolves when the container runs, which for one that was only created is when it is started. Absent without `stream`. */
   attachment?: Promise<Attachment>;
+  /** To be called when the client lets go by its detach keys. */
+  detached: () => void;
 }
 
 export interface LogOptions {
@@ -45,10 +48,12 @@ export interface LogOptions {
 /** Clients' holds on containers' output and input: attach and logs. */
 export class Streams {
   readonly #containers: Containers;
+  readonly #events: EventLog;
   readonly #paths: ContainerPaths;
 
-  constructor({ containers, paths }: { containers: Containers; paths: ContainerPaths }) {
+  constructor({ containers, events, paths }: Pick<ContainerContext, 'containers' | 'events' | 'paths'>) {
     this.#containers = containers;
+    this.#events = events;
     this.#paths = paths;
   }
 
@@ -62,11 +67,13 @@ export class Streams {
     if (record.state.status === 'restarting') {
       throw conflict(`Container ${reference} is restarting, wait until the container is running`);
     }
-    const session: AttachSession = { terminal: record.config.Tty ?? false };
+    const tell = (action: string): void => publish(this.#events, container, action);
+    const session: AttachSession = { terminal: record.config.Tty ?? false, detached: () => tell('detach') };
     if (options.logs) {
       const wanted = { ...options, follow: false, timestamps: false, details: false };
       session.backlog = this.#frames(container, wanted);
     }
+    tell('attach');
     if (options.stream) {
       const want = {
         stdin: options.stdin && (record.config.OpenStdin ?? false),

@@ -10,6 +10,7 @@ import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
 import type { Leases } from '#/state/leases.ts';
+import { PruneTurn } from '#/state/prune-turn.ts';
 import type {
   ImageDeleteResponseItem,
   ImageHistoryResponseItem,
@@ -58,11 +59,13 @@ export class Images {
   readonly #driver: string;
   readonly #logger: Logger;
   readonly #removals = new KeyedLock();
+  readonly #pruning: PruneTurn;
 
   constructor(options: ImagesOptions) {
     this.records = new ImageRecords(options.database);
     this.layers = new ImageLayers({ ...options, records: this.records });
     this.#events = options.events;
+    this.#pruning = new PruneTurn(options.events, 'image');
     this.#users = options.users;
     this.#driver = options.snapshotter.name;
     this.#logger = options.logger;
@@ -167,12 +170,14 @@ export class Images {
     return deleted;
   }
 
-  async prune(filters: Filters = {}): Promise<ImagePruneResponse> {
-    using _ = await this.#removals.acquire('');
-    return pruneImages(
-      { records: this.records, layers: this.layers, users: this.#users, remover: this.#remover },
-      filters,
-    );
+  prune(filters: Filters = {}): Promise<ImagePruneResponse> {
+    return this.#pruning.run(async () => {
+      using _ = await this.#removals.acquire('');
+      return pruneImages(
+        { records: this.records, layers: this.layers, users: this.#users, remover: this.#remover },
+        filters,
+      );
+    });
   }
 
   /** Makes a base image from a distribution's own signed packages. */

@@ -45,6 +45,7 @@ import type { SystemInfo } from '#/wire/generated.ts';
 import type { DaemonConfig } from './daemon-config.ts';
 import { engineId } from './engine-id.ts';
 import { Programs } from './programs.ts';
+import { reloadAttributes } from './reload-attributes.ts';
 import { systemInfo } from './system-info.ts';
 
 /** An engine at work. Containers run on when it shuts down, and the next engine on the data root finds them. */
@@ -193,7 +194,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     api: {
       lifecycle,
       queries: new Queries(context, (id) => execs.idsOf(id)),
-      streams: new Streams({ containers, paths }),
+      streams: new Streams({ containers, events, paths }),
       stats: new Stats(containers),
       execs,
       files: new Files(context),
@@ -211,7 +212,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
         type: 'daemon',
         action: 'reload',
         id: engineId(dataRoot),
-        attributes: { name: os.hostname() },
+        attributes: { name: os.hostname(), ...reloadAttributes(next, defaults.runtime) },
       });
     },
     shutdown: async () => {

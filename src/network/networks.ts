@@ -12,6 +12,7 @@ import { newId } from '#/base/ids.ts';
 import type { Logger } from '#/base/log.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
+import { PruneTurn } from '#/state/prune-turn.ts';
 import type { EndpointSettings, NetworkInspect, NetworkSummary } from '#/wire/generated.ts';
 import { AddressPool } from './address-pool.ts';
 import { BridgeDriver, ipv4Of } from './bridge-driver.ts';
@@ -49,6 +50,7 @@ export class Networks {
   readonly #options: NetworkOptions;
   readonly #bridge: BridgeDriver;
   readonly #pools = new Map<string, AddressPool>();
+  readonly #pruning: PruneTurn;
 
   constructor(o: {
     database: Database;
@@ -58,6 +60,7 @@ export class Networks {
   }) {
     this.#records = new NetworkRecords(o.database);
     this.#events = o.events;
+    this.#pruning = new PruneTurn(o.events, 'network');
     this.#logger = o.logger;
     this.#options = networkOptions(o.options);
     this.#bridge = new BridgeDriver(this.#options, o.logger);
@@ -137,6 +140,11 @@ export class Networks {
       .networks()
       .filter((network) => this.#isWanted(network, filters))
       .map(networkSummary);
+  }
+
+  /** Deletes what no container is on; the predefined ones, which are all there are, stay whatever is asked. */
+  prune(): Promise<{ NetworksDeleted: string[] }> {
+    return this.#pruning.run(() => ({ NetworksDeleted: [] }));
   }
 
   inspect(ref: string): NetworkInspect {

@@ -23,7 +23,7 @@ export interface EngineEvent {
   Actor: { ID: string; Attributes: Record<string, string> };
   scope: 'local';
   time: number;
-  timeNano: number;
+  timeNano: bigint;
 }
 
 export interface EventQuery {
@@ -109,7 +109,7 @@ function message(source: EventSource, at: bigint): EngineEvent {
     Actor: { ID: source.id, Attributes: attributes },
     scope: 'local',
     time: Number(at / 1_000_000_000n),
-    timeNano: Number(at),
+    timeNano: at,
   };
   // The deprecated fields that clients before API 1.22 read, only for the two nouns that existed then.
   if (source.type !== 'container' && source.type !== 'image') return event;
@@ -126,11 +126,24 @@ export function isWanted(filters: Filters, event: EngineEvent): boolean {
     matchesExactly(filters, 'scope', event.scope) &&
     matchesLabels(filters, 'label', Attributes) &&
     matchesImage(filters, event) &&
-    ['daemon', 'container', 'plugin', 'volume', 'network'].every(
+    NAMED_BY_KEY.every(
       (key) => matchesPrefix(filters, key, ID) || matchesPrefix(filters, key, Attributes['name'] ?? ''),
     )
   );
 }
+
+/** Filters by the id or name of what an event is about, or the beginning of either. */
+const NAMED_BY_KEY = [
+  'daemon',
+  'container',
+  'plugin',
+  'volume',
+  'network',
+  'service',
+  'node',
+  'secret',
+  'config',
+];
 
 /** Actions that carry a detail after a colon can be asked for without it. */
 const DETAILED = ['health_status', 'exec_create', 'exec_start'];

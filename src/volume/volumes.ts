@@ -7,6 +7,7 @@ import { nowTimestamp } from '#/base/time.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
+import { PruneTurn } from '#/state/prune-turn.ts';
 import type { Volume } from '#/wire/generated.ts';
 import type { VolumeDriver } from './driver.ts';
 import { LocalVolumeDriver } from './local-driver.ts';
@@ -38,11 +39,13 @@ export class Volumes {
   readonly #events: EventLog;
   readonly #drivers = new Map<string, VolumeDriver>();
   readonly #users: VolumeUsers;
+  readonly #pruning: PruneTurn;
 
   constructor(options: { database: Database; events: EventLog; root: string; users: VolumeUsers }) {
     const { database, events, root, users } = options;
     this.#database = database;
     this.#events = events;
+    this.#pruning = new PruneTurn(events, 'volume');
     this.#users = users;
     this.#drivers.set('local', new LocalVolumeDriver(root));
     database.migrate('volume', [
@@ -146,7 +149,11 @@ export class Volumes {
   }
 
   /** Deletes unused volumes, anonymous ones only unless the filter `all` says otherwise. */
-  async prune(filters: Filters = {}): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
+  prune(filters: Filters = {}): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
+    return this.#pruning.run(() => this.#prune(filters));
+  }
+
+  async #prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }> {
     const all = hasFilter(filters, 'all') && matchesExactly(filters, 'all', 'true');
     const deleted: string[] = [];
     let reclaimed = 0;

@@ -3,6 +3,8 @@
  * check not listed holds for both.
  */
 export const DIFFERENCES: Record<string, string> = {
+  'system: an exec that a client detached from is told':
+    '20.10 does not tell of it; later ones publish exec_detach, as Hull does',
   'containers: wait with an unknown condition is 400':
     '20.10 takes an unknown condition for "not-running"; later ones refuse it, as Hull does',
   'resources: what cannot be updated comes back as a warning':

@@ -13,13 +13,20 @@ interface Event {
   timeNano: number;
 }
 
-async function eventsOf(api: Api, since: number, filters: Record<string, string[]> = {}): Promise<Event[]> {
-  const until = Math.ceil(Date.now() / 1000) + 1;
+/** What happened from a moment until now. */
+async function eventsOf(api: Api, since: string, filters: Record<string, string[]> = {}): Promise<Event[]> {
+  await sleep(2);
+  const until = nowSeconds();
   const query = `since=${since}&until=${until}&filters=${encodeURIComponent(JSON.stringify(filters))}`;
   const reply = await api.get(`/events?${query}`).reply();
   assert.equal(reply.status, 200, reply.body.toString());
   const lines = reply.body.toString().split('\n').filter(Boolean);
   return lines.map((line) => JSON.parse(line) as Event);
+}
+
+/** Seconds since 1970, with a fraction, so that what another check did is not seen. */
+function nowSeconds(): string {
+  return (Date.now() / 1000).toFixed(3);
 }
 
 onEveryEngine('system', ({ check }) => {
@@ -138,7 +145,7 @@ onEveryEngine('system', ({ check }) => {
     for (const { Name, Version } of version.Components) assert.match(Version, /^\d/, Name);
   });
   check('events of a life', async (api) => {
-    const since = Math.floor(Date.now() / 1000);
+    const since = nowSeconds();
     const id = await api.run('exit 3', { Labels: { l: 'm' } }, 'evented');
     await api.post('/containers/evented/wait').is(200);
     await sleep(300);
@@ -157,7 +164,7 @@ onEveryEngine('system', ({ check }) => {
     assert.equal(Math.floor((die?.timeNano ?? 0) / 1e9), die?.time);
   });
   check('events of networks, volumes, images and execs', async (api) => {
-    const since = Math.floor(Date.now() / 1000);
+    const since = nowSeconds();
     const id = await api.run('sleep 600', { HostConfig: { Binds: ['evol:/v'] } });
     const exec = field(await api.post(`/containers/${id}/exec`, { Cmd: ['true'] }).is(201), 'Id');
     await api.post(`/exec/${exec}/start`, { Detach: true }).is(200);
@@ -189,8 +196,136 @@ onEveryEngine('system', ({ check }) => {
       assert.ok(seen.has(wanted), `${wanted} in ${[...seen].join(', ')}`);
     }
   });
+  check('events of everything else that is done to a container', async (api) => {
+    const since = nowSeconds();
+    const id = await api.run('sleep 600', { Tty: true, OpenStdin: true }, 'busy');
+    await api.get(`/containers/${id}/top`).is(200);
+    await api.post(`/containers/${id}/resize?h=30&w=90`).is(200);
+    await api.post(`/containers/${id}/pause`).is(204);
+    await api.post(`/containers/${id}/unpause`).is(204);
+    await api.post(`/containers/${id}/update`, { CpuShares: 512 }).is(200);
+    await api.get(`/containers/${id}/archive?path=/etc/passwd`).is(200);
+    await api.get(`/containers/${id}/export`).is(200);
+    await api.post(`/commit?container=${id}&repo=committed`).is(201);
+    const attached = await api.raw(
+      'POST',
+      `/containers/${id}/attach?stream=1&stdin=1&stdout=1&detachKeys=q`,
+      {
+        upgrade: true,
+      },
+    );
+    attached.write('q');
+    await attached.end();
+    await api.post(`/containers/${id}/kill?signal=CONT`).is(204);
+    await api.post(`/containers/${id}/restart?t=0`).is(204);
+    await api.post(`/containers/${id}/stop?t=0`).is(204);
+    await sleep(300);
+    await api.delete('/images/committed').is(200);
+    const events = (await eventsOf(api, since, { type: ['container'] })).filter(
+      ({ Actor }) => Actor.ID === id,
+    );
+    const first = (action: string): Record<string, string> => {
+      const found = events.find(({ Action }) => Action === action);
+      assert.ok(found, `${action} in ${events.map(({ Action }) => Action).join(', ')}`);
+      return found.Actor.Attributes;
+    };
+    for (const action of [
+      'top',
+      'pause',
+      'unpause',
+      'update',
+      'archive-path',
+      'export',
+      'attach',
+      'detach',
+      'stop',
+      'restart',
+    ]) {
+      assert.deepEqual(first(action), { image: 'busybox', name: 'busy' }, action);
+    }
+    assert.deepEqual(first('resize'), { image: 'busybox', name: 'busy', height: '30', width: '90' });
+    assert.equal(first('kill')['signal'], '18');
+    assert.ok('comment' in first('commit'));
+  });
+  check('an exec that a client detached from is told', async (api) => {
+    const since = nowSeconds();
+    const id = await api.run('sleep 600');
+    const config = { Cmd: ['cat'], Tty: true, AttachStdin: true, AttachStdout: true, DetachKeys: 'q' };
+    const exec = field(await api.post(`/containers/${id}/exec`, config).is(201), 'Id');
+    const joined = await api.raw('POST', `/exec/${exec}/start`, { body: { Tty: true }, upgrade: true });
+    joined.write('a\n');
+    await joined.has('a');
+    joined.write('q');
+    await joined.end();
+    await sleep(100);
+    const [event] = await eventsOf(api, since, { event: ['exec_detach'] });
+    assert.equal(event?.Actor.Attributes['execID'], exec);
+  });
+  check('a prune is told with what it gave back', async (api) => {
+    const since = nowSeconds();
+    await api.create({}, 'prunable');
+    await api.post('/volumes/create', { Labels: { prune: 'me' } }).is(201);
+    const filters = encodeURIComponent('{"label":["prune=me"]}');
+    await api
+      .post('/containers/prune')
+      .is(200, { ContainersDeleted: (list) => Array.isArray(list) && list.length === 1 });
+    await api
+      .post(`/volumes/prune?filters=${filters}`)
+      .is(200, { VolumesDeleted: (list) => Array.isArray(list) && list.length === 1 });
+    await api.post(`/images/prune?filters=${filters}`).is(200, { ImagesDeleted: null, SpaceReclaimed: 0 });
+    await api.post(`/networks/prune?filters=${filters}`).is(200, { NetworksDeleted: null });
+    await api.post('/build/prune').is(200, { CachesDeleted: null, SpaceReclaimed: 0 });
+    const told = (await eventsOf(api, since, { event: ['prune'] })).filter(({ Type }) => Type !== 'builder');
+    assert.deepEqual(
+      told.map(({ Type }) => Type),
+      ['container', 'volume', 'image', 'network'],
+    );
+    for (const { Actor } of told) {
+      assert.equal(Actor.ID, '');
+      assert.match(Actor.Attributes['reclaimed'] ?? '', /^\d+$/);
+    }
+  });
+  check('prunes refuse filters that they do not know, and do not run twice at once', async (api) => {
+    for (const noun of ['containers', 'volumes', 'images', 'networks']) {
+      await api
+        .post(`/${noun}/prune?filters=%7B%22nonsense%22%3A%5B%22x%22%5D%7D`)
+        .is(400, { message: /[Ii]nvalid filter/ });
+    }
+    await Promise.all(Array.from({ length: 10 }, (_, index) => api.create({}, `prunable${index}`)));
+    const prunes = await Promise.all(Array.from({ length: 5 }, () => api.post('/containers/prune').reply()));
+    assert.ok(prunes.some(({ status }) => status === 200));
+    for (const { status, body } of prunes.filter(({ status }) => status !== 200)) {
+      assert.equal(
+        `${status} ${body.toString().trim()}`,
+        '409 {"message":"a prune operation is already running"}',
+      );
+    }
+  });
+  check('events are given since and until the nanosecond', async (api) => {
+    const since = nowSeconds();
+    for (const name of ['tick1', 'tick2', 'tick3']) await api.create({}, name);
+    await sleep(2);
+    const raw = (await api.get(`/events?since=${since}&until=${nowSeconds()}`).reply()).body.toString();
+    const stamps = [...raw.matchAll(/"timeNano":(\d+)/g)].map(([, nanos = '']) => nanos);
+    assert.equal(stamps.length, 3, raw);
+    const [first = '', second = '', third = ''] = stamps.map(
+      (nanos) => `${nanos.slice(0, -9)}.${nanos.slice(-9)}`,
+    );
+    assert.ok(first < second && second < third);
+    const between = async (from: string, to: string): Promise<string[]> => {
+      const found = (await api.get(`/events?since=${from}&until=${to}`).reply()).body.toString();
+      return [...found.matchAll(/"name":"(tick\d)"/g)].map(([, name = '']) => name);
+    };
+    assert.deepEqual(await between(second, second), ['tick2']);
+    assert.deepEqual(await between(first, second), ['tick1', 'tick2']);
+    await api
+      .get(`/events?since=${third}&until=${first}`)
+      .is(400, { message: /^`since` time \(.*\) cannot be after `until` time/ });
+    await api.get('/events?since=x').is([400, 500], { message: /./ });
+    await api.get('/events?filters=x').is([400, 500], { message: /invalid (filter|character)/ });
+  });
   check('events filter by type, event, image and label', async (api) => {
-    const since = Math.floor(Date.now() / 1000);
+    const since = nowSeconds();
     const id = await api.create({ Labels: { pick: 'me' } });
     await api.delete(`/containers/${id}`).is(204);
     const all = async (filters: Record<string, string[]>): Promise<string[]> =>

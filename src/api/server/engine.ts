@@ -114,6 +114,7 @@ export interface ContainerStreams {
     terminal: boolean;
     backlog?: AsyncIterable<LogFrame>;
     attachment?: Promise<Attachment>;
+    detached: () => void;
   }>;
   logs(
     reference: string,
@@ -135,7 +136,15 @@ export interface ContainerExecs {
   start(
     id: string,
     options: { detach: boolean; tty: boolean; consoleSize?: TerminalSize },
-  ): Promise<{ terminal: boolean; attachment: Promise<Attachment>; settled?: Promise<void> } | undefined>;
+  ): Promise<
+    | {
+        terminal: boolean;
+        attachment: Promise<Attachment>;
+        settled?: Promise<void>;
+        detached: () => void;
+      }
+    | undefined
+  >;
   inspect(id: string): Promise<ExecInspectResponse> | ExecInspectResponse;
   resize(id: string, size: TerminalSize): Promise<void>;
 }
@@ -216,6 +225,7 @@ export interface NetworkStore {
   inspect(reference: string): NetworkInspect | Promise<NetworkInspect>;
   create(name: string): NetworkCreateResponse | Promise<NetworkCreateResponse>;
   remove(reference: string): void | Promise<void>;
+  prune(): Promise<{ NetworksDeleted: string[] }>;
 }
 
 export interface SystemFacts {

@@ -18,6 +18,8 @@ export interface StdioOptions {
   attachment?: Promise<Attachment | undefined>;
   /** The connection stays until this has come to pass too: whoever reads to the end may ask for the exit code then. */
   settled?: Promise<void>;
+  /** Called when the client lets go by its detach keys. */
+  detached?: () => void;
 }
 
 /** Joins a hijacked connection with a process's stdio until the output ends, the client leaves or detaches. */
@@ -56,7 +58,9 @@ function forwardInput(client: Duplex, attachment: Attachment, options: StdioOpti
   const forward = async (chunk: Buffer): Promise<void> => {
     const { output, detached } = watch?.feed(chunk) ?? { output: chunk, detached: false };
     if (output.length > 0) await writeAll(stdin, output);
-    if (detached) resolve(true);
+    if (!detached) return;
+    options.detached?.();
+    resolve(true);
   };
   client.on('data', (chunk: Buffer) => {
     client.pause();

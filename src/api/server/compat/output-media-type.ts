@@ -8,6 +8,6 @@ export function outputMediaType(version: ApiVersion, terminal: boolean): string 
 
 /** The content type of a stream of JSON objects: what the client prefers of the names there are for it. */
 export function jsonStreamMediaType(accept: string | undefined): string {
-  const known = ['application/jsonl', 'application/x-ndjson'];
+  const known = ['application/jsonl', 'application/x-ndjson', 'application/json-seq'];
   return known.find((name) => accept?.includes(name)) ?? 'application/json';
 }

@@ -60,7 +60,9 @@ export const imageRoutes: readonly Route[] = [
   }),
 
   route('POST', '/images/prune', async (exchange, engine) => {
-    exchange.json(200, await engine.images.prune(exchange.filters(PRUNE_FILTERS)));
+    const { ImagesDeleted, SpaceReclaimed } = await engine.images.prune(exchange.filters(PRUNE_FILTERS));
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, { ImagesDeleted: ImagesDeleted?.length ? ImagesDeleted : null, SpaceReclaimed });
   }),
 
   route('GET', '/images/{name}/json', async (exchange, engine) => {

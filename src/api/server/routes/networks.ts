@@ -1,7 +1,9 @@
+import { parseUnixTime } from '#/base/time.ts';
 import type { NetworkCreateRequest } from '#/wire/generated.ts';
 import { route, type Route } from '../router.ts';
 
 const LIST_FILTERS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type'];
+const PRUNE_FILTERS = ['label', 'label!', 'until'];
 
 export const networkRoutes: readonly Route[] = [
   route('GET', '/networks', async (exchange, engine) => {
@@ -11,6 +13,14 @@ export const networkRoutes: readonly Route[] = [
   route('POST', '/networks/create', async (exchange, engine) => {
     const { Name: name = '' } = await exchange.body<Partial<NetworkCreateRequest>>('NetworkCreateRequest');
     exchange.json(201, await engine.networks.create(name));
+  }),
+
+  route('POST', '/networks/prune', async (exchange, engine) => {
+    const filters = exchange.filters(PRUNE_FILTERS);
+    for (const until of filters['until'] ?? []) parseUnixTime(until);
+    const { NetworksDeleted } = await engine.networks.prune();
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, { NetworksDeleted: NetworksDeleted.length > 0 ? NetworksDeleted : null });
   }),
 
   route('DELETE', '/networks/{id}', async (exchange, engine) => {

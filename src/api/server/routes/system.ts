@@ -1,6 +1,6 @@
 import { invalid, notFound } from '#/base/errors.ts';
 import { parseUnixTime } from '#/base/time.ts';
-import { adaptEvent } from '../compat/events.ts';
+import { eventText } from '../compat/events.ts';
 import { adaptInfo } from '../compat/system-info.ts';
 import { jsonStreamMediaType } from '../compat/output-media-type.ts';
 import { systemDiskUsage } from '../disk-usage.ts';
@@ -32,6 +32,11 @@ export const systemRoutes: readonly Route[] = [
     exchange.json(200, await systemDiskUsage(engine, exchange.query.all('type')));
   }),
 
+  // There is no build cache; `docker system prune` asks all the same.
+  route('POST', '/build/prune', (exchange) => {
+    exchange.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
+  }),
+
   // There are none. The docker CLI's `inspect` asks here too and goes on when it hears so; 501 would end it.
   route('GET', '/plugins', (exchange) => exchange.json(200, [])),
   route('GET', '/plugins/{name}/json', (exchange) => {
@@ -53,9 +58,10 @@ export const systemRoutes: readonly Route[] = [
       ...(until === undefined ? {} : { until }),
     };
     const events = engine.events.subscribe(asked, exchange.signal);
-    exchange.begin(200, jsonStreamMediaType(exchange.request.headers.accept));
+    const mediaType = jsonStreamMediaType(exchange.request.headers.accept);
+    exchange.begin(200, mediaType);
     for await (const event of events) {
-      await writeAll(exchange.response, `${JSON.stringify(adaptEvent(event, version))}\n`);
+      await writeAll(exchange.response, eventText(event, version, mediaType));
     }
     exchange.response.end();
   }),

@@ -25,7 +25,9 @@ export const volumeRoutes: readonly Route[] = [
     const filters = exchange.filters(PRUNE_FILTERS);
     // Before API 1.42 a prune took named volumes too.
     if (exchange.version.below('1.42') && filters['all'] === undefined) filters['all'] = ['true'];
-    exchange.json(200, await engine.volumes.prune(filters));
+    const { VolumesDeleted, SpaceReclaimed } = await engine.volumes.prune(filters);
+    // Go writes null for a list that nothing was added to.
+    exchange.json(200, { VolumesDeleted: VolumesDeleted?.length ? VolumesDeleted : null, SpaceReclaimed });
   }),
 
   route('GET', '/volumes/{name}', async (exchange, engine) => {
