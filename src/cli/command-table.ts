@@ -225,7 +225,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry('network ls', ['network list'], 'List networks', () => import('./network/ls.ts')),
   entry('network prune', [], 'Remove all unused networks', () => import('./network/prune.ts')),
   entry('network rm', ['network remove'], 'Remove one or more networks', () => import('./network/rm.ts')),
-  entry('system df', [], 'Show Hull disk usage', () => import('./system/df.ts')),
+  entry('system df', [], 'Show hull disk usage', () => import('./system/df.ts')),
   entry(
     'system events',
     ['events'],

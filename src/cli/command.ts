@@ -1,4 +1,5 @@
 import type { ApiClient } from '#/api/client/api-client.ts';
+import type { ClientConfig } from './config/client-config.ts';
 import type { FlagSet, ValueCheck } from './flags/flag-set.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -16,6 +17,11 @@ export interface CommandContext {
   terminal: Terminal;
   client: ApiClient;
   env: Record<string, string | undefined>;
+  config: ClientConfig;
+  /** The name of the context that `client` was chosen by. */
+  context: string;
+  /** Whether `-D` was given. */
+  debug: boolean;
 }
 
 /** One verb. Its module is loaded only when it is the one that runs, or that help is asked for. */

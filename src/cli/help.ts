@@ -10,7 +10,7 @@ const HELP_FLAG: FlagSpec = { name: 'help', type: 'bool', usage: 'Print usage', 
 
 export const GLOBAL_FLAGS = `
       --config string  Location of client config files (default "~/.docker")
-  -c, --context string  Taken for docker's sake: hull has no contexts
+  -c, --context string  Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and default context set with "docker context use")
   -D, --debug  Enable debug mode
   -H, --host list  Daemon socket to connect to
   -l, --log-level string  Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { ABSENT_VERBS } from './absent-verbs.ts';
 import { CLIENT_VERSION } from './client-version.ts';
-import { COMMANDS } from './command-table.ts';
+import { COMMANDS, GROUPS } from './command-table.ts';
 import { type Answer, Capture, daemon, hull, json } from './daemon.fixture.ts';
 import { flagSpecs } from './help.ts';
 import { runProgram } from './program.ts';
@@ -150,6 +151,17 @@ const MISTAKES: readonly [string[], number, string][] = [
   [['container', 'rm'], 1, "hull: 'hull container rm' requires at least 1 argument"],
   [['volume', 'create', 'a', 'b'], 1, "hull: 'hull volume create' requires at most 1 argument"],
   [['foo'], 1, 'hull: unknown command: hull foo'],
+  [
+    ['volume', 'update'],
+    1,
+    "hull: 'hull volume update' is not there: hull has no swarm mode: clusters drive it through Kubernetes",
+  ],
+  [
+    ['compose', 'up'],
+    1,
+    `hull: 'hull compose' is not there: hull runs no plugins; "docker compose" with DOCKER_HOST set to hull's socket works`,
+  ],
+  [['help', 'nope'], 1, 'unknown help topic: nope'],
   [['container', 'foo'], 1, 'hull: unknown command: hull container foo'],
   [['--foo'], 125, 'unknown flag: --foo'],
   [['run', 'BAD'], 125, 'hull: invalid reference format: repository name (library/BAD) must be lowercase'],
@@ -207,4 +219,12 @@ test('hull run has all the flags of docker 28', async () => {
 test("CLIENT_VERSION is the package's", () => {
   const text = readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8');
   assert.equal((JSON.parse(text) as { version: string }).version, CLIENT_VERSION);
+});
+
+test('what is told to be not there is not there', () => {
+  const there = COMMANDS.flatMap((entry) => [entry.path, ...entry.aliases]);
+  assert.deepEqual(
+    Object.keys(ABSENT_VERBS).filter((verb) => there.includes(verb) || Object.hasOwn(GROUPS, verb)),
+    [],
+  );
 });

@@ -1,15 +1,12 @@
-import { existsSync } from 'node:fs';
-import { ApiClient, ConnectionError } from '#/api/client/api-client.ts';
-import { type Endpoint, parseEndpoint, type TlsFiles } from '#/api/client/endpoint.ts';
+import { ApiClient } from '#/api/client/api-client.ts';
 import { messageOf } from '#/base/errors.ts';
 import { type ArgumentCount, type Command, StatusError } from './command.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
+import { configDirectory, readClientConfig } from './config/client-config.ts';
+import { chooseEndpoint } from './config/endpoint-choice.ts';
 import { FlagError, FlagSet } from './flags/flag-set.ts';
 import { parseFlagSpecs } from './flags/flag-spec.ts';
 import type { Terminal } from './terminal.ts';
-
-/** Where a daemon of this host listens when nobody says otherwise. */
-export const DEFAULT_HOST = 'unix:///run/hull/hull.sock';
 
 export interface ProgramOptions {
   version: string;
@@ -18,6 +15,8 @@ export interface ProgramOptions {
   /** Starts a daemon behind the default socket and resolves when it answers. Absent: none is started. */
   startDaemon?: (socketPath: string) => Promise<void>;
 }
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'fatal', 'panic'];
 
 /** Runs one command line (without the program's name) and resolves with its exit code. */
 export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
@@ -36,17 +35,20 @@ async function dispatch(
   terminal: Terminal,
   options: ProgramOptions,
 ): Promise<number> {
-  const env = options.env ?? process.env;
+  let env = options.env ?? process.env;
   // The commonest command lines have no global flags: those are read only when there are any.
   const plain = argv[0] !== undefined && !argv[0].startsWith('-');
   const global = plain ? undefined : await globalFlags(argv);
-  if (global) applyGlobal(global);
+  // Where settings and contexts are looked for.
+  if (global?.changed('config')) env = { ...env, DOCKER_CONFIG: global.string('config') };
   const words = global?.args ?? argv;
+  const level = global?.string('log-level') || 'info';
+  if (!LOG_LEVELS.includes(level.toLowerCase())) throw new Error(`Unable to parse logging level: ${level}`);
   if (global?.bool('version')) {
     terminal.out(`Hull version ${options.version}\n`);
     return 0;
   }
-  if (words.length === 0 || global?.bool('help')) {
+  if (words.length === 0 || global?.bool('help') || (words.length === 1 && words[0] === 'help')) {
     const { topHelp } = await import('./help.ts');
     terminal.out(topHelp(terminal.size()?.columns));
     return 0;
@@ -61,11 +63,17 @@ async function dispatch(
     return 0;
   }
   await checkArguments(path, command, flags.args.length);
-  const client = new ApiClient(chooseEndpoint(global, env, options.startDaemon), {
+  const config = readClientConfig(configDirectory(env), (text) => terminal.err(text));
+  const chosen = await chooseEndpoint(global, env, config, options.startDaemon);
+  const client = new ApiClient(chosen.endpoint, {
     version: (env['HULL_API_VERSION'] || env['DOCKER_API_VERSION']) ?? undefined,
+    ...(config.HttpHeaders && { headers: config.HttpHeaders }),
   });
+  const debug = global?.bool('debug') ?? false;
+  const { context } = chosen;
   try {
-    return (await command.run({ flags, args: flags.args, path, terminal, client, env })) ?? 0;
+    const run = command.run({ flags, args: flags.args, path, terminal, client, env, config, context, debug });
+    return (await run) ?? 0;
   } finally {
     client.close();
   }
@@ -81,14 +89,6 @@ async function globalFlags(argv: readonly string[]): Promise<FlagSet> {
     throw new StatusError(`${messageOf(error)}\n\n${hint}`, 125, { cause: error });
   }
   return flags;
-}
-
-function applyGlobal(flags: FlagSet): void {
-  const context = flags.string('context', 'default');
-  if (context !== 'default')
-    throw new Error(`context ${JSON.stringify(context)}: not found: hull has no contexts`);
-  // Where a registry's credentials are looked for.
-  if (flags.changed('config')) process.env['DOCKER_CONFIG'] = flags.string('config');
 }
 
 interface FoundCommand {
@@ -114,9 +114,15 @@ function findCommand(words: readonly string[]): FoundCommand | undefined {
 
 /** A noun alone shows its help; anything else is no command. */
 async function unknownCommand(words: readonly string[], terminal: Terminal): Promise<never> {
-  const [group = '', verb] = words[0] === 'help' ? words.slice(1) : words;
+  const topic = words[0] === 'help';
+  const [group = '', verb] = topic ? words.slice(1) : words;
+  const { ABSENT_VERBS } = await import('./absent-verbs.ts');
+  for (const name of [group, `${group} ${verb ?? ''}`]) {
+    const reason = Object.hasOwn(ABSENT_VERBS, name) ? ABSENT_VERBS[name] : undefined;
+    if (reason !== undefined) throw new StatusError(`hull: 'hull ${name}' is not there: ${reason}`, 1);
+  }
   if (group in GROUPS) {
-    const help = verb === '--help' || verb === '-h';
+    const help = topic || verb === '--help' || verb === '-h';
     if (help || verb === undefined) {
       const { groupHelp } = await import('./help.ts');
       if (help) terminal.out(groupHelp(group));
@@ -128,6 +134,7 @@ async function unknownCommand(words: readonly string[], terminal: Terminal): Pro
       1,
     );
   }
+  if (topic) throw new StatusError(`unknown help topic: ${group}`, 1);
   throw new StatusError(`hull: unknown command: hull ${group}\n\nRun 'hull --help' for more information`, 1);
 }
 
@@ -174,57 +181,4 @@ function argumentError({ min, max }: ArgumentCount, given: number): string | und
   if (max === undefined) return `requires at least ${plural(min)}`;
   if (min === 0) return `requires at most ${plural(max)}`;
   return `requires at least ${min} and at most ${plural(max)}`;
-}
-
-function chooseEndpoint(
-  global: FlagSet | undefined,
-  env: Record<string, string | undefined>,
-  startDaemon: ProgramOptions['startDaemon'],
-): Endpoint {
-  const hosts = global?.list('host') ?? [];
-  if (hosts.length > 1) throw new Error('Specify only one -H');
-  const explicit = hosts[0] ?? (env['HULL_HOST'] || env['DOCKER_HOST']);
-  const endpoint = parseEndpoint(explicit || DEFAULT_HOST, tlsFiles(global, env));
-  if (explicit || !startDaemon) return endpoint;
-  return { name: endpoint.name, connect: connectOrStart(endpoint, startDaemon) };
-}
-
-/** Connects, and once, when nothing listens, starts the daemon and tries again. */
-function connectOrStart(
-  endpoint: Endpoint,
-  startDaemon: NonNullable<ProgramOptions['startDaemon']>,
-): Endpoint['connect'] {
-  let started: Promise<void> | undefined;
-  return async () => {
-    try {
-      return await endpoint.connect();
-    } catch (error) {
-      const absent = error instanceof ConnectionError && /^(?:ENOENT|ECONNREFUSED)$/.test(error.code ?? '');
-      if (!absent) throw error;
-    }
-    started ??= startDaemon(DEFAULT_HOST.replace('unix://', ''));
-    await started;
-    return endpoint.connect();
-  };
-}
-
-function tlsFiles(
-  global: FlagSet | undefined,
-  env: Record<string, string | undefined>,
-): TlsFiles | undefined {
-  const verify = global?.bool('tlsverify') || Boolean(env['DOCKER_TLS_VERIFY']);
-  if (!verify && !global?.bool('tls')) return undefined;
-  const directory = env['DOCKER_CERT_PATH'] || `${env['HOME'] ?? ''}/.docker`;
-  const file = (flag: string, name: string): string | undefined => {
-    const given = global?.string(flag);
-    if (given) return given;
-    const usual = `${directory}/${name}`;
-    return existsSync(usual) ? usual : undefined;
-  };
-  return {
-    ca: file('tlscacert', 'ca.pem'),
-    cert: file('tlscert', 'cert.pem'),
-    key: file('tlskey', 'key.pem'),
-    verify,
-  };
 }

@@ -1,4 +1,4 @@
-import type { Command } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
 import { confirm } from './confirm.ts';
 import { checkFilter, encodeFilters } from './format/filters.ts';
 import { decimalSize } from './format/units.ts';
@@ -15,6 +15,8 @@ export interface PruneOptions<Answer extends PruneAnswer> {
   warning: (all: boolean) => string;
   /** The filters the API is sent beside the user's. */
   implied?: (all: boolean) => readonly string[];
+  /** Refuses flags that do not go together. */
+  check?: (context: CommandContext) => void;
   /** What was removed, in lines; empty when nothing was. */
   removed: (answer: Answer) => string;
   countsSpace: boolean;
@@ -26,7 +28,9 @@ export function pruneCommand<Answer extends PruneAnswer>(options: PruneOptions<A
     flags: options.flags,
     checks: { filter: checkFilter },
     arguments: { min: 0, max: 0 },
-    async run({ flags, client, terminal }) {
+    async run(context) {
+      const { flags, client, terminal } = context;
+      options.check?.(context);
       const all = flags.bool('all');
       if (!flags.bool('force')) {
         await confirm(terminal, `WARNING! ${options.warning(all)}\nAre you sure you want to continue?`);

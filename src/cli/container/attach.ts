@@ -18,7 +18,7 @@ export const command: Command = {
       --sig-proxy  Proxy all received signals to the process (default true)
 `,
   arguments: { min: 1, max: 1 },
-  async run({ flags, args, client, terminal }) {
+  async run({ flags, args, client, terminal, config }) {
     const [name = ''] = args;
     const { Id, Config, State } = await client.json<Inspected>('GET', `/containers/${name}/json`);
     if (!State.Running) throw new Error('You cannot attach to a stopped container, start it first');
@@ -28,7 +28,7 @@ export const command: Command = {
     const stdin = !flags.bool('no-stdin') && Config.OpenStdin;
     if (stdin && Config.Tty && !terminal.isTerminal(0))
       throw new StatusError('the input device is not a TTY', 1);
-    const detachKeys = flags.string('detach-keys');
+    const detachKeys = flags.string('detach-keys') || config.detachKeys || '';
     const { exit } = await waitForExit(client, Id, 'not-running', (text) => terminal.err(text));
     exit.catch(() => undefined);
     const stopProxy =

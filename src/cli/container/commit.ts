@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { parseImageName } from '../image/image-name.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] CONTAINER [REPOSITORY[:TAG]]',
@@ -10,7 +11,8 @@ export const command: Command = {
 `,
   arguments: { min: 1, max: 2 },
   async run({ flags, args: [container = '', reference = ''], client, terminal }) {
-    const [, repository = '', tag = ''] = /^(.*?)(?::([^:/]*))?$/s.exec(reference) ?? [];
+    const name = reference === '' ? undefined : parseImageName(reference);
+    if (name?.digest !== undefined) throw new Error('refusing to create a tag with a digest reference');
     const { Id } = await client.json<{ Id: string }>('POST', '/commit', {
       query: {
         author: flags.string('author') || undefined,
@@ -18,10 +20,9 @@ export const command: Command = {
         comment: flags.string('message') || undefined,
         container,
         pause: flags.bool('pause', true) ? undefined : '0',
-        repo: repository || undefined,
-        tag: tag || undefined,
+        repo: name?.repository,
+        tag: name?.tag,
       },
-      body: {},
     });
     terminal.out(`${Id}\n`);
   },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { hull } from '../daemon.fixture.ts';
 import { FlagSet } from '../flags/flag-set.ts';
 import { parseFlagSpecs } from '../flags/flag-spec.ts';
 import { createBody } from './create-body.ts';
@@ -59,5 +60,20 @@ for (const { args, changes } of fixtures.cases) {
     ) as Record<string, unknown>;
     const body = createBody(flags, flags.args, { env: process.env, cwd: here });
     assert.deepEqual(sorted(body), sorted(expected));
+  });
+}
+
+/** What docker 28.2 refuses while it reads the command line, and the first line it says of it. */
+const refusals = JSON.parse(readFileSync(path.join(here, 'create-refusals.fixtures.json'), 'utf8')) as {
+  args: string[];
+  code: number;
+  message: string;
+}[];
+
+for (const { args, code, message } of refusals) {
+  test(`hull create ${args.join(' ')}: ${message}`, async () => {
+    const result = await hull({ host: 'unix:///nosuch' }, ['create', ...args]);
+    const [first = ''] = result.stderr.split('\n');
+    assert.deepEqual([result.code, first.replace(/^hull: /, '')], [code, message]);
   });
 }

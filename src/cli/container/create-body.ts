@@ -11,9 +11,9 @@ import {
   parseWeightDevice,
 } from './device-option.ts';
 import { endpoints, networkOptions } from './endpoints.ts';
-import { parseMount } from './mount-option.ts';
+import { type MountOption, parseMount } from './mount-option.ts';
 import { type PortBinding, parseExpose, parsePublish } from './port-spec.ts';
-import { parseRestartPolicy, parseUlimit } from './resource-options.ts';
+import { parseRestartPolicy, parseUlimit, type Ulimit } from './resource-options.ts';
 import { parseSecurityOptions } from './security-option.ts';
 
 export interface CreateBody extends Record<string, unknown> {
@@ -31,6 +31,10 @@ interface Surroundings {
   cwd: string;
   /** Rows and columns of the caller's terminal, zeros without one: the size that a container's begins with. */
   consoleSize?: readonly [number, number];
+  /** The daemon's, as the client reaches it. */
+  host?: string;
+  /** Variables of the user's configuration. */
+  proxies?: readonly string[];
 }
 
 /**
@@ -46,7 +50,7 @@ export function createBody(flags: FlagSet, args: readonly string[], around: Surr
   const volumes = parseVolumes(flags.list('volume'), around.cwd);
   const ports = parsePublish(flags.list('publish'));
   const exposed = exposedPorts(flags, ports);
-  const attachStdin = attach.includes('stdin') || (attachAll && interactive);
+  const attachStdin = attach.includes('stdin') || (!flags.bool('detach') && interactive);
   const health = healthcheck(flags);
   return {
     Hostname: flags.string('hostname'),
@@ -59,7 +63,7 @@ export function createBody(flags: FlagSet, args: readonly string[], around: Surr
     Tty: flags.bool('tty'),
     OpenStdin: interactive,
     StdinOnce: interactive && attachStdin,
-    Env: environment(flags, around.env),
+    Env: environment(flags, around),
     Cmd: command.length > 0 ? command : null,
     ...(health && { Healthcheck: health }),
     Image: image,
@@ -79,13 +83,14 @@ function hostConfig(
   flags: FlagSet,
   binds: string[],
   ports: Record<string, PortBinding[]>,
-  { cwd, consoleSize = [0, 0] }: Surroundings,
+  { cwd, consoleSize = [0, 0], host = '' }: Surroundings,
 ): Record<string, unknown> {
   const list = (name: string): string[] | null => (flags.changed(name) ? flags.list(name) : null);
   const throttled = (name: string, unit: 'bps' | 'iops'): unknown[] =>
     flags.list(name).map((value) => parseThrottleDevice(value, unit));
   const annotations = keyValueMap(flags.list('annotation'));
   const mounts = flags.list('mount').map((value) => parseMount(value, cwd));
+  if (flags.bool('use-api-socket')) mounts.push(apiSocketMount(host));
   const tmpfs = tmpfsMap(flags.list('tmpfs'));
   const sysctls = keyValueMap(flags.list('sysctl'));
   const devices = flags.list('device');
@@ -150,10 +155,7 @@ function hostConfig(
     MemorySwappiness: flags.number('memory-swappiness', -1),
     OomKillDisable: flags.bool('oom-kill-disable'),
     PidsLimit: flags.number('pids-limit'),
-    Ulimits: flags
-      .list('ulimit')
-      .map(parseUlimit)
-      .sort((a, b) => (a.Name < b.Name ? -1 : 1)),
+    Ulimits: ulimits(flags.list('ulimit')),
     CpuCount: flags.number('cpu-count'),
     CpuPercent: flags.number('cpu-percent'),
     IOMaximumIOps: flags.number('io-maxiops'),
@@ -163,12 +165,20 @@ function hostConfig(
   };
 }
 
+/** In the order of names; the last of a name counts. */
+function ulimits(values: readonly string[]): Ulimit[] {
+  const byName = new Map(values.map(parseUlimit).map((limit) => [limit.Name, limit]));
+  return [...byName.values()].sort((a, b) => (a.Name < b.Name ? -1 : 1));
+}
+
 /** What single flags cannot refuse. */
 function checkTogether(flags: FlagSet): void {
-  if (flags.bool('use-api-socket')) {
-    throw new Error(
-      '--use-api-socket: hull hands its socket to no container; mount it with -v if you mean it',
-    );
+  const pull = flags.string('pull');
+  if (!['always', 'missing', 'never', ''].includes(pull)) {
+    throw new Error(`invalid pull option: '${pull}': must be one of "always", "missing" or "never"`);
+  }
+  if (!flags.bool('disable-content-trust', true)) {
+    throw new Error('--disable-content-trust=false: hull verifies no signatures');
   }
   const swappiness = flags.number('memory-swappiness', -1);
   if (swappiness !== -1 && (swappiness < 0 || swappiness > 100)) {
@@ -188,9 +198,9 @@ function checkTogether(flags: FlagSet): void {
   }
 }
 
-function environment(flags: FlagSet, env: Record<string, string | undefined>): string[] | null {
+function environment(flags: FlagSet, { env, proxies = [] }: Surroundings): string[] | null {
   const fromFiles = flags.list('env-file').flatMap((file) => readKeyValueFile(file, env));
-  const all = [...fromFiles, ...replaceVariables(flags.list('env'))];
+  const all = [...fromFiles, ...replaceVariables(flags.list('env')), ...proxies];
   return all.length > 0 ? all : null;
 }
 
@@ -221,11 +231,16 @@ function parseVolumes(
   const binds: string[] = [];
   const anonymous: Record<string, object> = {};
   for (const value of new Set(values)) {
+    if (value === '') throw new Error('invalid empty volume spec');
     // One letter and a colon is a drive, not a source: Docker's client reads volumes so on every platform.
     const colon = /^[A-Za-z]:/.test(value) ? value.indexOf(':', 2) : value.indexOf(':');
-    if (colon === -1) {
+    // Docker's client reads two characters as a path, whatever they are.
+    if (colon === -1 || value.length <= 2) {
       anonymous[value] = {};
       continue;
+    }
+    if (/^:|:$/.test(value) && !/^[^:]+:$/.test(value)) {
+      throw new Error(`invalid spec: ${value}: empty section between colons`);
     }
     const source = value.slice(0, colon);
     if (source.startsWith('.')) binds.push(resolve(cwd, source) + value.slice(colon));
@@ -251,14 +266,24 @@ function exposedPorts(
   return ports.length > 0 ? Object.fromEntries(ports.map((port) => [port, {}])) : undefined;
 }
 
+/** `--use-api-socket`: where programs in the container look for a daemon, they find the one that runs them. */
+function apiSocketMount(host: string): MountOption {
+  if (!host.startsWith('unix://')) {
+    throw new Error(
+      `flag --use-api-socket can only be used with unix sockets: docker endpoint ${host} incompatible`,
+    );
+  }
+  const source = host.slice('unix://'.length);
+  return { Type: 'bind', Source: source, Target: '/var/run/docker.sock', BindOptions: {} };
+}
+
 /** Capabilities under their full names, each once, in order: `ALL`, `CAP_NET_RAW`. */
 function capabilities(names: string[] | null): string[] | null {
   if (names === null) return null;
   const full = names.map((name) => {
     const upper = name.trim().toUpperCase();
-    return upper === 'ALL' || upper === 'RESET' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
+    return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
   });
-  if (full.includes('RESET')) return ['RESET'];
   return [...new Set(full)].sort();
 }
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { splitPair } from '../flags/comma-separated.ts';
 import type { ValueCheck } from '../flags/flag-set.ts';
-import { inheritVariable } from '../flags/key-values.ts';
+import { checkLabel, inheritVariable } from '../flags/key-values.ts';
+import { parseSwapSize } from '../flags/scalar.ts';
 import { parseGpus, parseThrottleDevice, parseWeightDevice } from './device-option.ts';
 import { parseMount } from './mount-option.ts';
 import { parseNetworkOption } from './network-option.ts';
@@ -56,11 +56,6 @@ function checkDeviceRule(value: string): string {
   throw new Error(`invalid device cgroup format '${value}'`);
 }
 
-function checkLabel(value: string): string {
-  if (splitPair(value)[0] === '') throw new Error(`invalid label '${value}': empty name`);
-  return value;
-}
-
 /** What is refused while the command line is read: flag by flag, with Docker's reasons. */
 export const CREATE_CHECKS: Readonly<Record<string, ValueCheck>> = {
   'add-host': checkExtraHost,
@@ -78,6 +73,7 @@ export const CREATE_CHECKS: Readonly<Record<string, ValueCheck>> = {
   label: checkLabel,
   link: checkLink,
   'link-local-ip': checkAddress,
+  'memory-swap': parseSwapSize,
   mount: parses((value) => parseMount(value, '/')),
   network: parses(parseNetworkOption),
   net: parses(parseNetworkOption),

@@ -109,5 +109,5 @@ export const HIDDEN_CREATE_FLAGS = `
       --cpu-count int
       --cpu-percent int
       --io-maxbandwidth bytes
-      --io-maxiops int
+      --io-maxiops uint
 `;

@@ -41,7 +41,7 @@ export function parseDevice(value: string): DeviceMapping {
 export function checkDevice(value: string): string {
   if (isCdiName(value)) return value;
   const parts = value.split(':');
-  if (parts.length > 3) throw new Error(`bad format for path: ${value}`);
+  if (value === '' || parts.length > 3) throw new Error(`bad format for path: ${value}`);
   const [host = '', second, third] = parts;
   const inside = second === undefined || (parts.length === 2 && isMode(second)) ? host : second;
   if (third !== undefined && !isMode(third)) throw new Error(`bad mode specified: ${third}`);
@@ -82,6 +82,7 @@ export function parseThrottleDevice(value: string, unit: 'bps' | 'iops'): { Path
 
 /** One `--gpus`: `all`, a count, or `count=…,device=…,driver=…,"capabilities=a,b",options=k=v`. */
 export function parseGpus(value: string): DeviceRequest {
+  if (value === '') throw new Error('EOF');
   const request: DeviceRequest = { Driver: '', Count: 0, DeviceIDs: null, Capabilities: null, Options: {} };
   const seen = new Set<string>();
   let capabilities: string[] = [];
@@ -103,8 +104,7 @@ export function parseGpus(value: string): DeviceRequest {
     } else throw new Error(`unexpected key '${key}' in '${field}'`);
   }
   if (!seen.has('count') && request.DeviceIDs === null) request.Count = 1;
-  if (!capabilities.includes('gpu')) capabilities.push('gpu');
-  request.Capabilities = [capabilities];
+  request.Capabilities = [[...capabilities, 'gpu']];
   return request;
 }
 

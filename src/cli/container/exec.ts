@@ -22,15 +22,16 @@ export const command: Command = {
   run,
 };
 
-async function run({ flags, args, client, terminal, env }: CommandContext): Promise<number> {
+async function run({ flags, args, client, terminal, env, config }: CommandContext): Promise<number> {
   const [name = '', ...words] = args;
   const detach = flags.bool('detach');
+  const detachKeys = flags.string('detach-keys') || config.detachKeys || '';
   const tty = flags.bool('tty');
   const attachStdin = flags.bool('interactive') && !detach;
   const fromFiles = flags.list('env-file').flatMap((file) => readKeyValueFile(file, env));
   const variables = [...fromFiles, ...replaceVariables(flags.list('env'))];
-  const size = tty ? terminal.size() : undefined;
-  const consoleSize = size && { ConsoleSize: [size.rows, size.columns] };
+  const size = terminal.size() ?? { rows: 0, columns: 0 };
+  const consoleSize = tty && { ConsoleSize: [size.rows, size.columns] };
   if (!detach && tty && attachStdin && !terminal.isTerminal(0)) {
     // Whether the container exists comes first, as docker has it.
     await client.text('GET', `/containers/${name}/json`);
@@ -47,7 +48,7 @@ async function run({ flags, args, client, terminal, env }: CommandContext): Prom
       AttachStderr: !detach,
       AttachStdout: !detach,
       Detach: detach,
-      DetachKeys: flags.string('detach-keys'),
+      DetachKeys: detachKeys,
       Env: variables.length > 0 ? variables : null,
       WorkingDir: flags.string('workdir'),
       Cmd: words,
@@ -64,7 +65,7 @@ async function run({ flags, args, client, terminal, env }: CommandContext): Prom
     terminal,
     tty,
     stdin: attachStdin,
-    detachKeys: flags.string('detach-keys'),
+    detachKeys,
   });
   stopResize?.();
   if (ended === 'detached') throw new Error('read escape sequence');

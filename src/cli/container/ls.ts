@@ -18,8 +18,9 @@ ${LIST_FORMAT}
 `,
   checks: { filter: checkFilter },
   arguments: { min: 0, max: 0 },
-  async run({ flags, client, terminal }) {
-    const format = flags.string('format');
+  async run({ flags, client, terminal, config }) {
+    const quiet = flags.bool('quiet');
+    const format = flags.string('format') || (quiet ? '' : (config.psFormat ?? ''));
     // Sizes cost the daemon a walk over files: only for who shows them.
     const size = flags.bool('size') || /\.Size\b|json \.\s*\}/.test(format);
     const last = flags.number('last', -1);
@@ -32,15 +33,15 @@ ${LIST_FORMAT}
         filters: encodeFilters(flags.list('filter')),
       },
     });
-    if (format !== '' && flags.bool('quiet')) {
+    if (format !== '' && quiet) {
       terminal.err('WARNING: Ignoring custom format, because both --format and --quiet are set.\n');
     }
     const listing = flags.bool('size')
       ? { ...containerListing, table: [...containerListing.table, 'Size'] }
       : containerListing;
     await printListing(terminal, listing, rows, {
-      format: flags.bool('quiet') ? '' : format,
-      quiet: flags.bool('quiet'),
+      format: quiet ? '' : format,
+      quiet,
       full: flags.bool('no-trunc'),
     });
   },

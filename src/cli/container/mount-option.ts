@@ -11,13 +11,13 @@ export interface MountOption {
   Consistency?: string;
   BindOptions?: {
     Propagation?: string;
-    NonRecursive?: boolean;
-    CreateMountpoint?: boolean;
+    NonRecursive?: boolean | undefined;
+    CreateMountpoint?: boolean | undefined;
     ReadOnlyNonRecursive?: boolean;
     ReadOnlyForceRecursive?: boolean;
   };
   VolumeOptions?: {
-    NoCopy?: boolean;
+    NoCopy?: boolean | undefined;
     Labels?: Record<string, string>;
     Subpath?: string;
     DriverConfig: { Name?: string; Options?: Record<string, string> };
@@ -31,8 +31,8 @@ const SWITCHES = ['readonly', 'ro', 'volume-nocopy', 'bind-nonrecursive', 'bind-
 
 /** Reads one `--mount`: `type=bind,source=/a,target=/b,readonly`. */
 export function parseMount(value: string, cwd: string): MountOption {
+  if (value === '') throw new Error('EOF');
   const fields = splitFields(value);
-  if (value === '') throw new Error('value is empty');
   const mount: MountOption = { Type: 'volume' };
   for (const field of fields) readField(mount, field, cwd);
   if (mount.Target === undefined || mount.Target === '') throw new Error('target is required');
@@ -92,19 +92,19 @@ function readField(mount: MountOption, field: string, cwd: string): void {
       bind().Propagation = value.toLowerCase();
       return;
     case 'bind-nonrecursive':
-      if (flag()) bind().NonRecursive = true;
+      bind().NonRecursive = flag() || undefined;
       return;
     case 'bind-create-src':
-      if (flag()) bind().CreateMountpoint = true;
+      bind().CreateMountpoint = flag() || undefined;
       return;
     case 'bind-recursive':
-      readRecursive(bind(), value);
+      readRecursive(bind, value);
       return;
     case 'volume-subpath':
       volume().Subpath = value;
       return;
     case 'volume-nocopy':
-      if (flag()) volume().NoCopy = true;
+      volume().NoCopy = flag() || undefined;
       return;
     case 'volume-label': {
       const [label, text = ''] = splitPair(value);
@@ -138,10 +138,10 @@ function readField(mount: MountOption, field: string, cwd: string): void {
   }
 }
 
-function readRecursive(bind: NonNullable<MountOption['BindOptions']>, value: string): void {
-  if (value === 'disabled') bind.NonRecursive = true;
-  else if (value === 'writable') bind.ReadOnlyNonRecursive = true;
-  else if (value === 'readonly') bind.ReadOnlyForceRecursive = true;
+function readRecursive(bind: () => NonNullable<MountOption['BindOptions']>, value: string): void {
+  if (value === 'disabled') bind().NonRecursive = true;
+  else if (value === 'writable') bind().ReadOnlyNonRecursive = true;
+  else if (value === 'readonly') bind().ReadOnlyForceRecursive = true;
   else if (value !== 'enabled') {
     throw new Error(
       `invalid value for bind-recursive: ${value} (must be "enabled", "disabled", "writable", or "readonly")`,

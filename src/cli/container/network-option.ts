@@ -20,8 +20,7 @@ export function parseNetworkOption(value: string): NetworkOption {
   for (const field of splitFields(value)) {
     const [name, text] = splitPair(field);
     const key = name.trim().toLowerCase();
-    if (text === undefined || text === '')
-      throw new Error(`invalid value for '${key}': '${field}' must be a key=value pair`);
+    if (text === undefined) throw new Error(`invalid field ${field}`);
     const given = text.trim();
     switch (key) {
       case 'name':
@@ -33,7 +32,7 @@ export function parseNetworkOption(value: string): NetworkOption {
       case 'driver-opt': {
         const [option, setting] = splitPair(given);
         if (setting === undefined || option === '')
-          throw new Error(`invalid key/value pair format in driver options`);
+          throw new Error(`invalid key value pair format in driver options`);
         (network.driverOptions ??= {})[option] = setting;
         break;
       }

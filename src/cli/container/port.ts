@@ -1,4 +1,6 @@
+import { messageOf } from '#/base/errors.ts';
 import type { Command } from '../command.ts';
+import { parseInteger } from '../flags/scalar.ts';
 import { naturalOrder } from '../format/natural-order.ts';
 
 interface Inspected {
@@ -22,7 +24,11 @@ export const command: Command = {
       return;
     }
     const [port = '', protocol = 'tcp'] = asked.split('/');
-    if (!/^\d+$/.test(port)) throw new Error(`Error: invalid port (${port})`);
+    try {
+      parseInteger(port, 'ParseUint', 0, 65_535);
+    } catch (error) {
+      throw new Error(`Error: invalid port (${port}): ${messageOf(error)}`, { cause: error });
+    }
     const found = bound(`${port}/${protocol.toLowerCase()}`);
     if (found.length === 0) throw new Error(`Error: No public port '${asked}' published for ${name}`);
     terminal.out(`${found.sort(naturalOrder).join('\n')}\n`);

@@ -28,7 +28,8 @@ export function displayPorts(ports: readonly PublishedPort[]): string {
     }
   }
   for (const [key, group] of groups) finish(key, group);
-  return [...single, ...grouped].join(', ');
+  // As docker has it: what keeps its number first.
+  return [...grouped, ...single].join(', ');
 }
 
 function order(a: PublishedPort, b: PublishedPort): number {

@@ -1,6 +1,6 @@
-import { ApiError, type ApiClient } from '#/api/client/api-client.ts';
+import { ApiError } from '#/api/client/api-client.ts';
 import { showProgress } from '../format/progress.ts';
-import type { Terminal } from '../terminal.ts';
+import type { CommandContext } from '../command.ts';
 import { parseImageName } from '../image/image-name.ts';
 import { registryAuth } from '../image/registry-auth.ts';
 
@@ -12,8 +12,7 @@ export interface PullOptions {
 
 /** Pulls an image, its progress on stderr: stdout belongs to the container. */
 export async function pullForCreate(
-  client: ApiClient,
-  terminal: Terminal,
+  { client, terminal, config }: CommandContext,
   options: PullOptions,
 ): Promise<void> {
   const name = parseImageName(options.image);
@@ -23,7 +22,7 @@ export async function pullForCreate(
       platform: options.platform || undefined,
       tag: name.digest ?? name.tag,
     },
-    headers: registryAuth(name.registry),
+    headers: registryAuth(config, name.registry),
   });
   const sink = options.quiet ? () => undefined : (text: string) => terminal.err(text);
   await showProgress(body, sink, !options.quiet && terminal.isTerminal(2));

@@ -1,6 +1,7 @@
 import type { HijackedStream } from '#/api/client/api-client.ts';
 import { messageOf } from '#/base/errors.ts';
 import { type Command, type CommandContext, StatusError } from '../command.ts';
+import { proxyVariables } from '../config/client-config.ts';
 import { followSize } from '../stream/resize.ts';
 import { runSession } from '../stream/session.ts';
 import { proxySignals } from '../stream/signals.ts';
@@ -25,12 +26,26 @@ export const command: Command = {
   run,
 };
 
+const WINDOWS_FLAGS = ['cpu-count', 'cpu-percent', 'io-maxbandwidth', 'io-maxiops'];
+
 /** The request's body; what is wrong with the command line is told with a hint, and code 125. */
 export function parsedBody(context: CommandContext, verb: string): CreateBody {
-  const { flags, args, env, terminal } = context;
+  const { flags, args, env, terminal, client, config } = context;
+  const proxies = config.proxies && proxyVariables(config, client.endpoint.name, flags.list('env'));
   const size = terminal.size() ?? { rows: 0, columns: 0 };
+  const foreign = WINDOWS_FLAGS.filter((flag) => flags.changed(flag)).map(
+    (flag) =>
+      `"--${flag}" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux`,
+  );
+  if (foreign.length > 0) throw new StatusError(foreign.join('\n'), 1);
   try {
-    return createBody(flags, args, { env, cwd: process.cwd(), consoleSize: [size.rows, size.columns] });
+    return createBody(flags, args, {
+      env,
+      cwd: process.cwd(),
+      consoleSize: [size.rows, size.columns],
+      host: client.endpoint.name,
+      ...(proxies && { proxies }),
+    });
   } catch (error) {
     throw new StatusError(withHelp(error, verb), 125, { cause: error });
   }
@@ -81,7 +96,7 @@ async function run(context: CommandContext): Promise<number> {
         terminal,
         tty: body.Tty,
         stdin: body.AttachStdin,
-        detachKeys: flags.string('detach-keys'),
+        detachKeys: detachKeys(context),
       })
     : undefined;
   session?.catch(() => undefined);
@@ -124,10 +139,13 @@ async function startDetached({ client, terminal }: CommandContext, id: string): 
   }
 }
 
+function detachKeys({ flags, config }: CommandContext): string {
+  return flags.string('detach-keys') || config.detachKeys || '';
+}
+
 function attach(context: CommandContext, id: string, body: CreateBody): Promise<HijackedStream> {
-  const detachKeys = context.flags.string('detach-keys') || undefined;
   const query = {
-    detachKeys,
+    detachKeys: detachKeys(context) || undefined,
     stderr: body.AttachStderr || undefined,
     stdin: body.AttachStdin || undefined,
     stdout: body.AttachStdout || undefined,

@@ -57,10 +57,10 @@ async function startAll({ args, client, terminal }: CommandContext): Promise<voi
 }
 
 async function startAttached(context: CommandContext): Promise<number> {
-  const { flags, args, client, terminal } = context;
+  const { flags, args, client, terminal, config } = context;
   const [name = ''] = args;
   const { Id, Config, HostConfig } = await client.json<Inspected>('GET', `/containers/${name}/json`);
-  const detachKeys = flags.string('detach-keys');
+  const detachKeys = flags.string('detach-keys') || config.detachKeys || '';
   const stdin = flags.bool('interactive') && Config.OpenStdin;
   const stopProxy = Config.Tty ? undefined : proxySignals(client, Id, () => process.exit(1));
   const stream = await client.hijack('POST', `/containers/${Id}/attach`, {

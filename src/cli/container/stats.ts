@@ -35,7 +35,7 @@ ${LIST_FORMAT}
 };
 
 async function run(context: CommandContext): Promise<void> {
-  const { flags, args, terminal } = context;
+  const { flags, args, terminal, config } = context;
   const watched = new WatchedContainers(context, !flags.bool('no-stream'));
   let ended: Promise<void> | undefined;
   if (args.length > 0) {
@@ -49,7 +49,8 @@ async function run(context: CommandContext): Promise<void> {
     await addAll(context, watched);
     await watched.firstAnswers();
   }
-  const options = { format: flags.string('format'), quiet: false, full: flags.bool('no-trunc') };
+  const format = flags.string('format') || (config.statsFormat ?? '');
+  const options = { format, quiet: false, full: flags.bool('no-trunc') };
   if (flags.bool('no-stream')) {
     await printListing(terminal, statsListing, watched.rows(), options);
     return;

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { eachArgument } from '../each-argument.ts';
 import type { FlagSet } from '../flags/flag-set.ts';
+import { parseSwapSize } from '../flags/scalar.ts';
 import { parseRestartPolicy } from './resource-options.ts';
 
 const FLAGS = `
@@ -24,6 +25,7 @@ export const command: Command = {
   usage: '[OPTIONS] CONTAINER [CONTAINER...]',
   flags: FLAGS,
   hiddenFlags: '--kernel-memory bytes',
+  checks: { 'memory-swap': parseSwapSize },
   arguments: { min: 1 },
   async run({ flags, args, client, terminal }) {
     if (!flags.anyChanged()) throw new Error('you must provide one or more flags when using this command');

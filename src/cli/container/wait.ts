@@ -1,19 +1,20 @@
-import type { Command } from '../command.ts';
-import { eachArgument } from '../each-argument.ts';
+import { messageOf } from '#/base/errors.ts';
+import { type Command, StatusError } from '../command.ts';
 
 export const command: Command = {
   usage: 'CONTAINER [CONTAINER...]',
   arguments: { min: 1 },
   async run({ args, client, terminal }) {
+    const failures: string[] = [];
+    // One after the other: each code is told as soon as it is known, in the order of the names.
     for (const name of args) {
-      await eachArgument(terminal, [name], async () => {
-        const answer = await client.json<{ StatusCode: number; Error?: { Message?: string } | null }>(
-          'POST',
-          `/containers/${name}/wait`,
-        );
-        if (answer.Error?.Message) throw new Error(answer.Error.Message);
-        return String(answer.StatusCode);
-      });
+      try {
+        const { StatusCode } = await client.json<{ StatusCode: number }>('POST', `/containers/${name}/wait`);
+        terminal.out(`${StatusCode}\n`);
+      } catch (error) {
+        failures.push(messageOf(error));
+      }
     }
+    if (failures.length > 0) throw new StatusError(failures.join('\n'), 1);
   },
 };

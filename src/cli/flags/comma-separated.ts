@@ -5,6 +5,8 @@
 export function splitFields(record: string): string[] {
   const fields: string[] = [];
   let rest = record;
+  // Where Go's reader of CSV points at.
+  const column = (text: string): number => record.length - text.length + 1;
   for (;;) {
     if (rest.startsWith('"')) {
       let field = '';
@@ -12,7 +14,9 @@ export function splitFields(record: string): string[] {
       for (;;) {
         const quote = rest.indexOf('"', at);
         if (quote === -1)
-          throw new Error('parse error on line 1, column 1: extraneous or missing " in quoted-field');
+          throw new Error(
+            `parse error on line 1, column ${record.length + 1}: extraneous or missing " in quoted-field`,
+          );
         field += rest.slice(at, quote);
         if (rest[quote + 1] !== '"') {
           rest = rest.slice(quote + 1);
@@ -24,7 +28,9 @@ export function splitFields(record: string): string[] {
       fields.push(field);
       if (rest === '') return fields;
       if (!rest.startsWith(',')) {
-        throw new Error('parse error on line 1, column 1: extraneous or missing " in quoted-field');
+        throw new Error(
+          `parse error on line 1, column ${column(rest) - 1}: extraneous or missing " in quoted-field`,
+        );
       }
       rest = rest.slice(1);
       continue;
@@ -32,7 +38,9 @@ export function splitFields(record: string): string[] {
     const comma = rest.indexOf(',');
     const field = comma === -1 ? rest : rest.slice(0, comma);
     const bare = field.indexOf('"');
-    if (bare !== -1) throw new Error(`parse error on line 1, column ${bare + 1}: bare " in non-quoted-field`);
+    if (bare !== -1) {
+      throw new Error(`parse error on line 1, column ${column(rest) + bare}: bare " in non-quoted-field`);
+    }
     fields.push(field);
     if (comma === -1) return fields;
     rest = rest.slice(comma + 1);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { errnoCode, messageOf } from '#/base/errors.ts';
 import { splitPair } from './comma-separated.ts';
@@ -24,9 +25,9 @@ export function replaceVariables(values: readonly string[]): string[] {
  * left out.
  */
 export function readKeyValueFile(file: string, env?: Environment): string[] {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') {
       throw new Error(`open ${file}: no such file or directory`, { cause: error });
@@ -35,9 +36,19 @@ export function readKeyValueFile(file: string, env?: Environment): string[] {
     throw new Error(`invalid env file (${file}): ${reason}`, { cause: error });
   }
   try {
-    return parseLines(text, env);
+    checkUtf8(bytes);
+    return parseLines(bytes.toString(), env);
   } catch (error) {
     throw new Error(`invalid env file (${file}): ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function checkUtf8(bytes: Buffer): void {
+  if (isUtf8(bytes)) return;
+  const lines = bytes.toString('latin1').split('\n');
+  for (const [index, line] of lines.entries()) {
+    const raw = Buffer.from(line, 'latin1');
+    if (!isUtf8(raw)) throw new Error(`invalid utf8 bytes at line ${index + 1}: [${[...raw].join(' ')}]`);
   }
 }
 
@@ -54,6 +65,12 @@ function parseLines(text: string, env: Environment = {}): string[] {
     else if (inherited !== undefined) values.push(`${name}=${inherited}`);
   }
   return values;
+}
+
+/** Refuses a label without a name. */
+export function checkLabel(value: string): string {
+  if (splitPair(value)[0] === '') throw new Error(`invalid label '${value}': empty name`);
+  return value;
 }
 
 /** `a=b` entries as a map; an entry without `=` has the empty value. */

@@ -10,6 +10,11 @@ export function parseMemorySize(value: string): number {
   return parseByteSize(value, 1024);
 }
 
+/** `--memory-swap`: a size, or -1 for as much as there is. */
+export function parseSwapSize(value: string): string {
+  return value === '-1' ? value : String(parseMemorySize(value));
+}
+
 const DURATION_UNITS: Record<string, number> = {
   ns: 1,
   us: 1e3,
@@ -75,10 +80,12 @@ export function scalarParser(type: string): ((value: string) => string) | undefi
   switch (type) {
     case 'int':
       return (value) => String(parseInteger(value));
+    case 'uint':
+      return (value) => String(parseInteger(value, 'ParseUint', 0, 2 ** 64));
     case 'uint16':
       return (value) => String(parseInteger(value, 'ParseUint', 0, 65_535));
     case 'bytes':
-      return (value) => String(value === '-1' ? -1 : parseMemorySize(value));
+      return (value) => String(parseMemorySize(value));
     case 'duration':
       return (value) => String(parseDuration(value));
     case 'decimal':

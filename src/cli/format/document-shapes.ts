@@ -58,7 +58,7 @@ export function shapeOf(name: string): Shape | undefined {
   return parsed.get(name);
 }
 
-export const ROOT_SHAPES: Readonly<Record<DocumentKind, string>> = {
+export const ROOT_SHAPES: Readonly<Partial<Record<DocumentKind, string>>> = {
   container: 'Container',
   image: 'Image',
   network: 'Network',

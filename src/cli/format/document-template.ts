@@ -20,7 +20,7 @@ export function compileDocumentTemplate(format: string): (document: InspectedDoc
   }
   return ({ text, kind }) => {
     try {
-      return template(shapedValue(parseDocument(text), ROOT_SHAPES[kind]));
+      return template(shapedValue(parseDocument(text), ROOT_SHAPES[kind] ?? ''));
     } catch (error) {
       throw new Error(`template parsing error: ${messageOf(error)}`, { cause: error });
     }

@@ -49,7 +49,8 @@ function execute(template: Template, value: Value, complaint: string): string {
   }
 }
 
-function rowValue<Row>(listing: Listing<Row>, row: Row, full: boolean): GoStruct {
+/** A row as templates see it. */
+export function rowValue<Row>(listing: Listing<Row>, row: Row, full: boolean): GoStruct {
   const fields = Object.entries(listing.fields);
   const value = (name: string): Value => listing.fields[name]?.value(row, full);
   return {

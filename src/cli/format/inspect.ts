@@ -4,7 +4,17 @@ import type { Terminal } from '../terminal.ts';
 import { indentJson } from './indent-json.ts';
 
 /** A kind of document, for templates that meet fields which JSON leaves out. */
-export type DocumentKind = 'container' | 'image' | 'network' | 'volume';
+export type DocumentKind =
+  | 'container'
+  | 'image'
+  | 'network'
+  | 'volume'
+  | 'plugin'
+  | 'config'
+  | 'node'
+  | 'secret'
+  | 'service'
+  | 'task';
 
 export interface InspectedDocument {
   /** As the daemon sent it: numbers and the order of keys are kept. */

@@ -12,8 +12,8 @@ const DATE = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?
  */
 export function parseTimeFlag(value: string, now = Date.now()): string {
   try {
-    const nanos = BigInt(now) * 1_000_000n - BigInt(parseDuration(value));
-    return formatSeconds(nanos);
+    // Whole seconds, as docker's clients say it.
+    return String(Math.floor((now - parseDuration(value) / 1e6) / 1000));
   } catch {
     // Not a duration; then it is a moment.
   }

@@ -16,9 +16,10 @@ ${LIST_FORMAT}
 `,
   checks: { filter: checkFilter },
   arguments: { min: 0, max: 1 },
-  async run({ flags, args, client, terminal }) {
+  async run({ flags, args, client, terminal, config }) {
     const filters = [...flags.list('filter'), ...args.map((name) => `reference=${name}`)];
-    const format = flags.string('format');
+    const quiet = flags.bool('quiet');
+    const format = flags.string('format') || (quiet ? '' : (config.imagesFormat ?? ''));
     const images = await client.json<ImageSummary[]>('GET', '/images/json', {
       query: { all: flags.bool('all') || undefined, filters: encodeFilters(filters) },
     });
@@ -29,7 +30,7 @@ ${LIST_FORMAT}
       : imageListing;
     await printListing(terminal, listing, rows, {
       format,
-      quiet: flags.bool('quiet'),
+      quiet,
       full: flags.bool('no-trunc'),
     });
   },

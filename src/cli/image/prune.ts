@@ -1,5 +1,5 @@
 import { pruneCommand, type PruneAnswer } from '../prune.ts';
-import { type DeletedImage, deletedImages } from './deleted-images.ts';
+import { type DeletedImage, prunedImages } from './deleted-images.ts';
 
 export const command = pruneCommand<PruneAnswer & { ImagesDeleted?: DeletedImage[] | null }>({
   path: '/images/prune',
@@ -13,9 +13,6 @@ export const command = pruneCommand<PruneAnswer & { ImagesDeleted?: DeletedImage
       ? 'This will remove all images without at least one container associated to them.'
       : 'This will remove all dangling images.',
   implied: (all) => [`dangling=${!all}`],
-  removed: ({ ImagesDeleted }) => {
-    const lines = deletedImages(ImagesDeleted);
-    return lines === '' ? '' : `Deleted Images:\n${lines}`;
-  },
+  removed: ({ ImagesDeleted }) => prunedImages(ImagesDeleted),
   countsSpace: true,
 });

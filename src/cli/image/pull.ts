@@ -12,9 +12,12 @@ export const command: Command = {
   -q, --quiet  Suppress verbose output
 `,
   arguments: { min: 1, max: 1 },
-  async run({ flags, args, client, terminal }) {
+  async run({ flags, args, client, terminal, config }) {
     const [given = ''] = args;
     const name = parseImageName(given);
+    if (!flags.bool('disable-content-trust', true)) {
+      throw new Error('--disable-content-trust=false: hull verifies no signatures');
+    }
     const all = flags.bool('all-tags');
     const quiet = flags.bool('quiet');
     const named = /[:@][^/]*$/.test(given);
@@ -26,15 +29,14 @@ export const command: Command = {
         platform: flags.string('platform') || undefined,
         tag: all ? undefined : (name.digest ?? name.tag),
       },
-      headers: registryAuth(name.registry),
+      headers: registryAuth(config, name.registry),
     });
     await showProgress(
       body,
       quiet ? () => undefined : (text) => terminal.out(text),
       !quiet && terminal.isTerminal(1),
     );
-    terminal.out(
-      `${name.repository}${name.digest === undefined ? `:${name.tag ?? 'latest'}` : `@${name.digest}`}\n`,
-    );
+    const version = name.digest === undefined ? `:${name.tag ?? 'latest'}` : `@${name.digest}`;
+    terminal.out(`${name.repository}${all ? '' : version}\n`);
   },
 };

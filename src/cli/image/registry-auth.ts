@@ -1,27 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-
-interface ConfigFile {
-  auths?: Record<string, { auth?: string; identitytoken?: string; registrytoken?: string }>;
-}
+import type { ClientConfig } from '../config/client-config.ts';
 
 /** Docker Hub keeps the key of its first days. */
 const HUB_KEY = 'https://index.docker.io/v1/';
 
-/** The header that lends the daemon the user's credentials for a registry, from `~/.docker/config.json`. */
-export function registryAuth(registry: string): Record<string, string> {
-  const directory = process.env['DOCKER_CONFIG'] ?? join(homedir(), '.docker');
-  let config: ConfigFile;
-  try {
-    config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as ConfigFile;
-  } catch {
-    // No file, or none that can be read: the daemon asks anonymously.
-    return {};
-  }
+/** The header that lends the daemon the user's credentials for a registry; an empty document where there are none. */
+export function registryAuth({ auths }: ClientConfig, registry: string): Record<string, string> {
   const key = registry === 'docker.io' ? HUB_KEY : registry;
-  const found = config.auths?.[key] ?? config.auths?.[`https://${key}`];
-  if (!found) return {};
+  const found = auths?.[key] ?? auths?.[`https://${key}`];
+  if (!found) return header({});
   const [username = '', ...password] = Buffer.from(found.auth ?? '', 'base64')
     .toString()
     .split(':');
@@ -32,5 +18,11 @@ export function registryAuth(registry: string): Record<string, string> {
     ...(found.identitytoken && { identitytoken: found.identitytoken }),
     ...(found.registrytoken && { registrytoken: found.registrytoken }),
   };
-  return { 'X-Registry-Auth': Buffer.from(JSON.stringify(auth)).toString('base64url') };
+  return header(auth);
+}
+
+/** Base 64 for URLs, with its padding. */
+function header(auth: object): Record<string, string> {
+  const text = Buffer.from(JSON.stringify(auth)).toString('base64');
+  return { 'X-Registry-Auth': text.replaceAll('+', '-').replaceAll('/', '_') };
 }

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { UNKNOWN_TO_CLIENTS } from '../container/endpoints.ts';
 import { keyValueMap } from '../flags/key-values.ts';
 
 export const command: Command = {
@@ -28,6 +29,7 @@ export const command: Command = {
           Aliases: flags.list('alias'),
           DriverOpts: keyValueMap(flags.list('driver-opt')),
           GwPriority: flags.number('gw-priority'),
+          ...UNKNOWN_TO_CLIENTS,
         },
       },
     });

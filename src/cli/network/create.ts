@@ -1,12 +1,12 @@
-import { BlockList } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import type { Command } from '../command.ts';
 import type { FlagSet } from '../flags/flag-set.ts';
-import { keyValueMap } from '../flags/key-values.ts';
+import { checkLabel, keyValueMap } from '../flags/key-values.ts';
 
 interface Subnet {
   Subnet: string;
-  IPRange: string;
-  Gateway: string;
+  IPRange?: string;
+  Gateway?: string;
   AuxiliaryAddresses?: Record<string, string>;
 }
 
@@ -31,6 +31,7 @@ export const command: Command = {
       --scope string  Control the network's scope
       --subnet strings  Subnet in CIDR format that represents a network segment
 `,
+  checks: { label: checkLabel },
   arguments: { min: 1, max: 1 },
   async run({ flags, args, client, terminal }) {
     const [name = ''] = args;
@@ -63,28 +64,39 @@ export const command: Command = {
 
 /** Joins `--subnet`, `--ip-range`, `--gateway` and `--aux-address`: each of the last three goes to the subnet it lies in. */
 function subnets(flags: FlagSet): Subnet[] {
-  const list = flags.list('subnet').map((subnet): Subnet => ({ Subnet: subnet, IPRange: '', Gateway: '' }));
+  const list = flags.list('subnet').map((subnet): Subnet => ({ Subnet: subnet }));
   const ranges = flags.list('ip-range');
   const gateways = flags.list('gateway');
   if (list.length < ranges.length || list.length < gateways.length) {
     throw new Error('every ip-range or gateway must have a corresponding subnet');
   }
-  const owner = (address: string): Subnet => {
-    const found = list.find(({ Subnet }) => contains(Subnet, address));
-    if (!found) throw new Error(`no matching subnet for ${address}`);
+  for (const [index, { Subnet }] of list.entries()) {
+    const before = list.slice(0, index);
+    if (before.some((other) => overlap(other.Subnet, Subnet))) {
+      throw new Error('multiple overlapping subnet configuration is not supported');
+    }
+  }
+  const owner = (what: string, text: string): Subnet => {
+    const found = list.find(({ Subnet }) => contains(Subnet, text.split('/')[0] ?? ''));
+    if (!found) throw new Error(`no matching subnet for ${what} ${text}`);
     return found;
   };
-  for (const range of ranges) owner(range.split('/')[0] ?? '').IPRange = range;
-  for (const gateway of gateways) owner(gateway).Gateway = gateway;
+  for (const range of ranges) owner('range', range).IPRange = range;
+  for (const gateway of gateways) owner('gateway', gateway).Gateway = gateway;
   for (const [name, address] of Object.entries(keyValueMap(flags.list('aux-address')))) {
-    (owner(address).AuxiliaryAddresses ??= {})[name] = address;
+    (owner('aux-address', address).AuxiliaryAddresses ??= {})[name] = address;
   }
   return list;
 }
 
+function overlap(a: string, b: string): boolean {
+  return contains(a, b.split('/')[0] ?? '') || contains(b, a.split('/')[0] ?? '');
+}
+
 function contains(subnet: string, address: string): boolean {
   const [base = '', length = '32'] = subnet.split('/');
-  if (base.includes(':') !== address.includes(':')) return false;
+  // What is no subnet is the daemon's to refuse.
+  if (isIP(base) === 0 || isIP(address) === 0 || base.includes(':') !== address.includes(':')) return false;
   const family = base.includes(':') ? 'ipv6' : 'ipv4';
   const list = new BlockList();
   list.addSubnet(base, Number(length), family);

@@ -46,14 +46,15 @@ ${LIST_FORMAT}
 `,
   checks: { filter: checkFilter },
   arguments: { min: 0, max: 0 },
-  async run({ flags, client, terminal }) {
+  async run({ flags, client, terminal, config }) {
+    const quiet = flags.bool('quiet');
     const networks = await client.json<NetworkRow[] | null>('GET', '/networks', {
       query: { filters: encodeFilters(flags.list('filter')) },
     });
     const rows = (networks ?? []).toSorted((a, b) => naturalOrder(a.Name, b.Name));
     await printListing(terminal, networkListing, rows, {
-      format: flags.string('format'),
-      quiet: flags.bool('quiet'),
+      format: flags.string('format') || (quiet ? '' : (config.networksFormat ?? '')),
+      quiet,
       full: flags.bool('no-trunc'),
     });
   },

@@ -18,6 +18,7 @@ export const command: Command = {
         code = 1;
       }
     }
-    if (code !== 0) throw new StatusError('', code);
+    // Docker says the code itself too.
+    if (code !== 0) throw new StatusError(`exit status ${code}`, code);
   },
 };

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { containerListing, type ContainerRow } from '../container/container-listing.ts';
 import { LIST_FORMAT } from '../format/format-flag.ts';
 import { type Listing, printListing, truncateId } from '../format/listing.ts';
-import { decimalSize, humanDuration } from '../format/units.ts';
+import { decimalSize, goTime, humanDuration } from '../format/units.ts';
 import { imageListing, imageRows, type ImageSummary } from '../image/image-listing.ts';
 import { volumeListing, type VolumeRow } from '../volume/volume-listing.ts';
 
@@ -15,9 +15,11 @@ interface BuildCacheRow {
   UsageCount?: number;
   InUse: boolean;
   Shared: boolean;
+  Parent?: string;
+  Description?: string;
 }
 
-interface DiskUsage {
+export interface DiskUsage {
   LayersSize?: number;
   Images?: ImageSummary[] | null;
   Containers?: ContainerRow[] | null;
@@ -28,20 +30,37 @@ interface DiskUsage {
 const ago = (timestamp: string | null | undefined): string =>
   timestamp ? `${humanDuration((Date.now() - Date.parse(timestamp)) / 1000)} ago` : '';
 
-const buildCacheListing: Listing<BuildCacheRow> = {
+export const buildCacheListing: Listing<BuildCacheRow> = {
   type: '*formatter.buildCacheContext',
   quiet: 'ID',
   table: ['ID', 'CacheType', 'Size', 'CreatedSince', 'LastUsedSince', 'UsageCount', 'Shared'],
   fields: {
-    ID: { header: 'CACHE ID', value: (row, full) => (full ? row.ID : truncateId(row.ID)) },
+    ID: {
+      header: 'CACHE ID',
+      value: (row, full) => `${full ? row.ID : truncateId(row.ID)}${row.InUse ? '*' : ''}`,
+    },
+    Parent: {
+      header: 'PARENT',
+      value: (row, full) => (full ? row.Parent : truncateId(row.Parent ?? '')) ?? '',
+    },
     CacheType: { header: 'CACHE TYPE', value: (row) => row.Type },
+    Description: { header: 'DESCRIPTION', value: (row) => row.Description ?? '' },
+    InUse: { header: 'IN USE', value: (row) => String(row.InUse) },
+    Shared: { header: 'SHARED', value: (row) => String(row.Shared) },
     Size: { header: 'SIZE', value: (row) => decimalSize(row.Size, 3) },
+    CreatedAt: { header: 'CREATED AT', value: (row) => goTime(row.CreatedAt ?? '') },
     CreatedSince: { header: 'CREATED', value: (row) => ago(row.CreatedAt) },
+    LastUsedAt: { header: 'LAST USED AT', value: (row) => goTime(row.LastUsedAt ?? '') },
     LastUsedSince: { header: 'LAST USED', value: (row) => ago(row.LastUsedAt) },
     UsageCount: { header: 'USAGE', value: (row) => String(row.UsageCount ?? 0) },
-    Shared: { header: 'SHARED', value: (row) => String(row.Shared) },
   },
 };
+
+/** What was not used for longest comes first. */
+export function buildCacheRows({ BuildCache }: DiskUsage): BuildCacheRow[] {
+  const used = (row: BuildCacheRow): number => (row.LastUsedAt ? Date.parse(row.LastUsedAt) : 0);
+  return (BuildCache ?? []).toSorted((a, b) => used(a) - used(b) || a.Size - b.Size);
+}
 
 interface UsageRow {
   type: string;
@@ -80,9 +99,15 @@ ${LIST_FORMAT}
   arguments: { min: 0, max: 0 },
   async run({ flags, client, terminal }) {
     const usage = await client.json<DiskUsage>('GET', '/system/df');
-    const options = { format: flags.string('format'), quiet: false, full: false };
+    const format = flags.string('format');
+    const options = { format: '', quiet: false, full: false };
     if (!flags.bool('verbose')) {
-      await printListing(terminal, usageListing, usageRows(usage), options);
+      await printListing(terminal, usageListing, usageRows(usage), { ...options, format });
+      return;
+    }
+    if (format !== '' && format !== 'table') {
+      const { printVerboseDocument } = await import('./df-document.ts');
+      printVerboseDocument(terminal, format, usage);
       return;
     }
     terminal.out('Images space usage:\n\n');
@@ -107,7 +132,7 @@ ${LIST_FORMAT}
     );
     const cache = (usage.BuildCache ?? []).filter((record) => !record.Shared);
     terminal.out(`\nBuild cache usage: ${decimalSize(sum(cache.map(({ Size }) => Size)))}\n\n`);
-    await printListing(terminal, buildCacheListing, usage.BuildCache ?? [], options);
+    await printListing(terminal, buildCacheListing, buildCacheRows(usage), options);
   },
 };
 

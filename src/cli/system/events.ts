@@ -1,9 +1,10 @@
 import { documentLines } from '#/api/client/json-lines.ts';
 import type { Command } from '../command.ts';
+import type { FlagSet } from '../flags/flag-set.ts';
 import { checkFilter, encodeFilters } from '../format/filters.ts';
 import { FORMAT } from '../format/format-flag.ts';
 import { parseDocument } from '../format/parse-document.ts';
-import { timeFlag } from '../format/time-flag.ts';
+import { parseTimeFlag } from '../format/time-flag.ts';
 import { localTimestamp } from '../format/units.ts';
 import { display, type Value } from '#/template/values.ts';
 
@@ -31,13 +32,17 @@ ${FORMAT}
     const { body } = await client.request('GET', '/events', {
       query: {
         filters: encodeFilters(flags.list('filter')),
-        since: timeFlag(flags, 'since'),
-        until: timeFlag(flags, 'until'),
+        since: moment(flags, 'since'),
+        until: moment(flags, 'until'),
       },
     });
     for await (const line of documentLines(body)) terminal.out(`${print(parseDocument(line))}\n`);
   },
 };
+
+function moment(flags: FlagSet, name: string): string | undefined {
+  return flags.changed(name) ? parseTimeFlag(flags.string(name)) : undefined;
+}
 
 async function formatted(format: string): Promise<(event: Value) => string> {
   const { documentPrinter } = await import('../format/print-document.ts');

@@ -60,9 +60,9 @@ export const command: Command = {
   usage: '[OPTIONS]',
   flags: SHORT_FORMAT,
   arguments: { min: 0, max: 0 },
-  async run({ flags, client, terminal }) {
+  async run({ flags, client, terminal, context, debug }) {
     const format = flags.string('format');
-    const clientInfo = { Debug: flags.bool('debug'), Version: CLIENT_VERSION, Context: 'default' };
+    const clientInfo = { Debug: debug, Version: CLIENT_VERSION, Context: context };
     if (format !== '') {
       const info = await client.json<Info>('GET', '/info');
       const { printDocument } = await import('../format/print-document.ts');
@@ -70,7 +70,7 @@ export const command: Command = {
       return;
     }
     terminal.out(
-      `Client:\n Version:    ${CLIENT_VERSION}\n Context:    default\n Debug Mode: false\n\nServer:\n`,
+      `Client:\n Version:    ${CLIENT_VERSION}\n Context:    ${context}\n Debug Mode: ${debug}\n\nServer:\n`,
     );
     const info = await client.json<Info>('GET', '/info');
     terminal.out(`${serverLines(info).join('\n')}\n\n`);
@@ -87,10 +87,10 @@ function serverLines(info: Info): string[] {
     if (value !== undefined && value !== '' && value !== 0) line(name, value);
   };
   line('Containers', info.Containers);
-  line('Running', info.ContainersRunning, 2);
-  line('Paused', info.ContainersPaused, 2);
-  line('Stopped', info.ContainersStopped, 2);
-  line('Images', info.Images);
+  line('Running', info.ContainersRunning ?? 0, 2);
+  line('Paused', info.ContainersPaused ?? 0, 2);
+  line('Stopped', info.ContainersStopped ?? 0, 2);
+  line('Images', info.Images ?? 0);
   optional('Server Version', info.ServerVersion);
   optional('Storage Driver', info.Driver);
   for (const [name, value] of info.DriverStatus ?? []) line(name, value, 2);
@@ -100,7 +100,7 @@ function serverLines(info: Info): string[] {
   lines.push(' Plugins:');
   for (const kind of ['Volume', 'Network', 'Authorization', 'Log']) {
     const plugins = info.Plugins?.[kind] ?? [];
-    if (plugins.length > 0 || kind === 'Volume' || kind === 'Network') line(kind, plugins.join(' '), 2);
+    if (plugins.length > 0 || kind !== 'Authorization') line(kind, plugins.join(' '), 2);
   }
   line('Swarm', info.Swarm?.LocalNodeState ?? 'inactive');
   if (info.Runtimes && Object.keys(info.Runtimes).length > 0) {

@@ -28,7 +28,7 @@ export const command: Command = {
   usage: '[OPTIONS]',
   flags: SHORT_FORMAT,
   arguments: { min: 0, max: 0 },
-  async run({ flags, client, terminal }) {
+  async run({ flags, client, terminal, context }) {
     const format = flags.string('format');
     const architecture = { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch;
     let server: ServerVersion | undefined;
@@ -46,7 +46,7 @@ export const command: Command = {
       NodeVersion: process.version,
       Os: process.platform,
       Arch: architecture,
-      Context: 'default',
+      Context: context,
     };
     if (format !== '') {
       const { printDocument } = await import('../format/print-document.ts');

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { keyValueMap } from '../flags/key-values.ts';
+import { checkLabel, keyValueMap } from '../flags/key-values.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] [VOLUME]',
@@ -9,15 +9,23 @@ export const command: Command = {
   -o, --opt map  Set driver specific options (default map[])
 `,
   hiddenFlags: '--name string',
+  checks: { label: checkLabel },
   arguments: { min: 0, max: 1 },
   async run({ flags, args, client, terminal }) {
+    if (args[0] !== undefined && flags.changed('name')) {
+      throw new Error(
+        'conflicting options: cannot specify a volume-name through both --name and as a positional arg',
+      );
+    }
+    const name = args[0] ?? flags.string('name');
+    const labels = keyValueMap(flags.list('label'));
     const options = keyValueMap(flags.list('opt'));
     const volume = await client.json<{ Name: string }>('POST', '/volumes/create', {
       body: {
         Driver: flags.string('driver', 'local'),
         ...(Object.keys(options).length > 0 && { DriverOpts: options }),
-        Labels: keyValueMap(flags.list('label')),
-        Name: args[0] ?? flags.string('name'),
+        ...(Object.keys(labels).length > 0 && { Labels: labels }),
+        ...(name !== '' && { Name: name }),
       },
     });
     terminal.out(`${volume.Name}\n`);

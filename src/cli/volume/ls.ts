@@ -14,14 +14,15 @@ ${LIST_FORMAT}
 `,
   checks: { filter: checkFilter },
   arguments: { min: 0, max: 0 },
-  async run({ flags, client, terminal }) {
+  async run({ flags, client, terminal, config }) {
+    const quiet = flags.bool('quiet');
     const { Volumes } = await client.json<{ Volumes: VolumeRow[] | null }>('GET', '/volumes', {
       query: { filters: encodeFilters(flags.list('filter')) },
     });
     const rows = (Volumes ?? []).toSorted((a, b) => naturalOrder(a.Name, b.Name));
     await printListing(terminal, volumeListing, rows, {
-      format: flags.string('format'),
-      quiet: flags.bool('quiet'),
+      format: flags.string('format') || (quiet ? '' : (config.volumesFormat ?? '')),
+      quiet,
       full: true,
     });
   },

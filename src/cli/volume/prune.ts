@@ -10,6 +10,12 @@ export const command = pruneCommand<PruneAnswer & { VolumesDeleted?: string[] | 
   warning: (all) =>
     `This will remove ${all ? 'all' : 'anonymous'} local volumes not used by at least one container.`,
   implied: (all) => (all ? ['all=true'] : []),
+  check({ flags }) {
+    const given = flags.list('filter').find((filter) => filter.startsWith('all='));
+    if (flags.bool('all') && given !== undefined) {
+      throw new Error('conflicting options: cannot specify both --all and --filter all=1');
+    }
+  },
   removed: ({ VolumesDeleted }) => removedList('Deleted Volumes', VolumesDeleted),
   countsSpace: true,
 });
