@@ -43,6 +43,8 @@ export interface ContainerDefaults {
   /** A static init program (tini); undefined when this host has none. */
   initPath: string | undefined;
   shmSize: number;
+  /** Bytes that a container may write; 0 for as many as there is room for. */
+  storageSize: number;
   ipcMode: string;
   /** Undefined: private where the host has cgroups v2, the host's where it has v1. */
   cgroupnsMode: string | undefined;

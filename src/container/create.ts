@@ -24,6 +24,7 @@ import { inventName, parseContainerName } from './names.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
+import { storageLimit } from './storage-options.ts';
 import { withoutEffect } from './without-effect.ts';
 
 export interface CreateRequest {
@@ -52,6 +53,7 @@ export async function createContainer(
   if (request.platform) refuseOtherPlatform(requested.Image, image.config, request.platform);
   const config = mergeImageConfig(requested, image.config.config ?? {});
   const { host, warnings } = checkHostConfig(context, config, requestedHost ?? {});
+  const storageSize = storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize);
   phases.mark('check');
 
   const id = newId();
@@ -104,7 +106,7 @@ export async function createContainer(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));
   mkdirSync(context.paths.data(id), { recursive: true, mode: 0o710 });
-  await context.snapshotter.prepare(id, image.layers);
+  await context.snapshotter.prepare(id, image.layers, { size: storageSize });
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {
     await makeVolumes(context, container);

@@ -3,7 +3,6 @@ import { conflict, EngineError, invalid, isKind, messageOf, notModified } from '
 import { type Filters, hasFilter, matchesLabels } from '#/base/filters.ts';
 import { shortId } from '#/base/ids.ts';
 import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
-import { diskUsage } from '#/host/disk-usage.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody } from '#/wire/generated.ts';
 import { PruneTurn } from '#/state/prune-turn.ts';
@@ -270,8 +269,7 @@ export class Lifecycle {
       if (hasFilter(filters, 'label!') && matchesLabels(filters, 'label!', record.config.Labels ?? {}))
         continue;
       if (!isOlder(record.created, filters['until'])) continue;
-      const { upper } = this.#context.snapshotter.mounts(record.id);
-      const size = upper === undefined ? 0 : await diskUsage(upper);
+      const size = await this.#context.rootfs.writtenBytes(record.id);
       try {
         await this.remove(record.id, { force: false, volumes: false });
       } catch (error) {

@@ -1,6 +1,5 @@
 import { conflict } from '#/base/errors.ts';
 import type { Filters } from '#/base/filters.ts';
-import { diskUsage } from '#/host/disk-usage.ts';
 import type { Images } from '#/image/images.ts';
 import type { Digest } from '#/oci/digest.ts';
 import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
@@ -88,9 +87,8 @@ export class Queries {
   }
 
   async #sizes({ record }: Container): Promise<{ SizeRw: number; SizeRootFs: number }> {
-    const { snapshotter } = this.#context;
-    const { upper } = snapshotter.mounts(record.id);
-    const written = upper === undefined ? 0 : await diskUsage(upper);
+    const { snapshotter, rootfs } = this.#context;
+    const written = await rootfs.writtenBytes(record.id);
     const image = record.layers.reduce((sum, layer) => sum + (snapshotter.statLayer(layer)?.size ?? 0), 0);
     return { SizeRw: written, SizeRootFs: image + written };
   }

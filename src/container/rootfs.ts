@@ -1,8 +1,10 @@
 import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
+import { diskUsage } from '#/host/disk-usage.ts';
 import { listMounts, mountErofs, mountOverlay, unmount } from '#/host/mounts.ts';
 import { type Digest, digestHex } from '#/oci/digest.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
+import { SnapshotDisks } from './snapshot-disks.ts';
 
 /**
  * Mounts containers' root filesystems. A layer is mounted once, when the first container needs it, and shared by all; it
@@ -14,6 +16,7 @@ export class RootFilesystems {
   readonly #directory: string;
   readonly #layers: string;
   readonly #mounted: Set<string>;
+  readonly #disks = new SnapshotDisks();
 
   /** `directory` holds the merged root filesystems, one a container; `layers` is where the snapshotter has layers mounted. */
   constructor(snapshotter: Snapshotter, { directory, layers }: { directory: string; layers: string }) {
@@ -21,6 +24,7 @@ export class RootFilesystems {
     this.#directory = directory;
     this.#layers = layers;
     this.#mounted = new Set(listMounts().map((mount) => mount.target));
+    for (const key of snapshotter.listSnapshots()) this.#adoptDisk(key);
   }
 
   /** Where the container's root filesystem is while it is mounted. */
@@ -56,6 +60,20 @@ export class RootFilesystems {
     // Lazily: a process of the host that looks into it must not keep the container from ending.
     unmount(target, { lazy: true });
     this.#mounted.delete(target);
+    const { disk } = this.#snapshotter.mounts(id);
+    if (disk !== undefined) this.#disks.release(disk);
+  }
+
+  /** Bytes that the container wrote. Whether it runs or not, and whatever becomes of it meanwhile. */
+  async writtenBytes(id: string): Promise<number> {
+    const { disk, upper } = this.#snapshotter.mounts(id);
+    if (upper === undefined) return 0;
+    using stack = new DisposableStack();
+    if (disk !== undefined) {
+      this.#disks.hold(disk);
+      stack.defer(() => this.#disks.release(disk));
+    }
+    return await diskUsage(upper);
   }
 
   /** Takes a layer's mount away, so that its file can be deleted. */
@@ -73,13 +91,27 @@ export class RootFilesystems {
   }
 
   #mountAt(target: string, key: string, volatile: boolean): void {
-    const { layers, upper, work } = this.#snapshotter.mounts(key);
+    const { layers, disk, upper, work } = this.#snapshotter.mounts(key);
     for (const layer of layers) {
       if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
       mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
       mountErofs(layer.file, layer.directory);
       this.#mounted.add(layer.directory);
     }
+    using undo = new DisposableStack();
+    if (disk !== undefined) {
+      this.#disks.hold(disk);
+      undo.defer(() => this.#disks.release(disk));
+    }
     mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target, volatile });
+    undo.move();
+  }
+
+  /** An earlier engine's mount goes on with the container's root; one that was only looked into is over. */
+  #adoptDisk(key: string): void {
+    const { disk } = this.#snapshotter.mounts(key);
+    if (disk === undefined || !this.#mounted.has(disk.directory)) return;
+    this.#disks.adopt(disk);
+    if (!this.isMounted(key)) this.#disks.release(disk);
   }
 }

@@ -12,10 +12,6 @@ export function withoutEffect(host: HostConfig, context: ContainerContext): stri
   const says = (present: unknown, sentence: string): void => {
     if (present) warnings.push(sentence);
   };
-  says(
-    Object.keys(host.StorageOpt ?? {}).length > 0,
-    'Storage options are not implemented: the container’s filesystem is not limited.',
-  );
   const security = parseSecurityOptions(host.SecurityOpt ?? []);
   says(
     security.apparmor !== undefined &&

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { errnoCode } from '#/base/errors.ts';
 import { checked, ioctl, libc } from './libc.ts';
 
@@ -19,15 +19,50 @@ const LOOP_MAJOR = 7;
  * once nothing uses it: a mount made in `use` keeps it.
  */
 export function withLoopDevice<T>(file: string, use: (device: string) => T): T {
-  const backing = openSync(file, 'r');
+  return attach(file, 'r', LO_FLAGS_READ_ONLY, use);
+}
+
+/**
+ * The same for a file that is written to. One that is attached already, because a mount of it lives on in some namespace, is used by that
+ * very device: two would each keep their own idea of what is in it.
+ */
+export function withWritableLoopDevice<T>(file: string, use: (device: string) => T): T {
+  const attached = deviceOf(file);
+  if (attached === undefined) return attach(file, 'r+', 0, use);
+  const fd = openSync(attached, 'r+');
+  try {
+    // Held open it cannot go any more; it may have gone, and come back with another file, before that.
+    if (deviceOf(file) === attached) return use(attached);
+  } finally {
+    closeSync(fd);
+  }
+  return attach(file, 'r+', 0, use);
+}
+
+function deviceOf(file: string): string | undefined {
+  for (const name of readdirSync('/sys/block')) {
+    if (!name.startsWith('loop')) continue;
+    try {
+      const backing = readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8');
+      if (backing === `${file}\n`) return `/dev/${name}`;
+    } catch (error) {
+      // Devices that nothing is attached to have no such file.
+      if (errnoCode(error) !== 'ENOENT') throw error;
+    }
+  }
+  return undefined;
+}
+
+function attach<T>(file: string, mode: 'r' | 'r+', flags: number, use: (device: string) => T): T {
+  const backing = openSync(file, mode);
   try {
     for (let attempt = 0; ; attempt++) {
       const device = freeDevice();
-      const fd = openSync(device, 'r');
+      const fd = openSync(device, mode);
       try {
         const config = Buffer.alloc(CONFIG_SIZE);
         config.writeUInt32LE(backing, 0);
-        config.writeUInt32LE(LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR, FLAGS_OFFSET);
+        config.writeUInt32LE(flags | LO_FLAGS_AUTOCLEAR, FLAGS_OFFSET);
         ioctl(fd, LOOP_CONFIGURE, config, 'LOOP_CONFIGURE');
         return use(device);
       } catch (error) {

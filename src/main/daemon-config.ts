@@ -68,6 +68,8 @@ export interface ContainerConfigDefaults {
   initPath?: string;
   /** Bytes. */
   shmSize: number;
+  /** Bytes that a container may write; 0 for as many as there is room for. */
+  storageSize: number;
   ipcMode: string;
   cgroupnsMode?: string;
   cgroupParent?: string;

@@ -46,6 +46,7 @@ const USED = `
       --seccomp-profile string  Path to seccomp profile. Set to "unconfined" to disable the default seccomp profile (default "builtin")
       --shutdown-timeout int  Set the shutdown timeout in seconds (default 15)
   -s, --storage-driver string  Storage driver to use ("erofs"|"overlay")
+      --storage-opt list  Storage driver options ("size": bytes that each container may write)
       --tls  Use TLS; implied by --tlsverify
       --tlscacert string  Trust certs signed only by this CA
       --tlscert string  Path to TLS certificate file
@@ -95,7 +96,6 @@ const ACCEPTED = `
       --raw-logs
       --rootless
       --selinux-enabled
-      --storage-opt list
       --swarm-default-advertise-addr string
       --userland-proxy
       --userland-proxy-path string

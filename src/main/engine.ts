@@ -83,6 +83,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const snapshotter = openSnapshotter(dataRoot, {
     kind: storageKind(config.storageDriver),
     mountRoot: layerMounts,
+    diskRoot: path.join(execRoot, 'disks'),
   });
   await snapshotter.tidy();
   const content = await DirectoryContentStore.open(path.join(dataRoot, 'content'));
@@ -308,6 +309,7 @@ function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: strin
       noNewPrivileges: container.noNewPrivileges,
       seccomp: seccompProfile(container.seccompProfile),
     },
+    storageSize: container.storageSize,
     ipcMode: container.ipcMode,
     cgroupnsMode: container.cgroupnsMode,
     cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,

@@ -26,6 +26,18 @@ test('readConfig() has Docker’s defaults', () => {
   assert.deepEqual(config.withoutEffect, []);
 });
 
+test('readConfig() reads the storage limit, and refuses other storage options', () => {
+  assert.equal(read('').container.storageSize, 0);
+  for (const key of ['size', 'erofs.size', 'overlay2.size', 'overlay.size']) {
+    assert.equal(read('', '--storage-opt', `${key}=1G`).container.storageSize, 2 ** 30, key);
+  }
+  assert.equal(read({ 'storage-opts': ['size=5m'] }).container.storageSize, 5 << 20);
+  assert.throws(() => read('', '--storage-opt=dm.basesize=1G'), {
+    message: 'erofs: unknown option dm.basesize',
+  });
+  assert.throws(() => read('', '--storage-opt=size=x'), { message: "invalid size: 'x'" });
+});
+
 test('readConfig() derives socket and pidfile from the exec root', () => {
   const config = read('', '--exec-root=/run/x');
   assert.deepEqual([config.hosts, config.pidfile], [['unix:///run/x/hull.sock'], '/run/x/hulld.pid']);

@@ -186,6 +186,7 @@ function containerDefaults(values: Settings): ContainerConfigDefaults {
     ulimits: ulimits(values.raw('default-ulimits')),
     init: values.flag('init', false),
     shmSize: shmSize(values.raw('default-shm-size')),
+    storageSize: storageSize(values.list('storage-opts'), values.text('storage-driver') ?? 'erofs'),
     ipcMode: defaultIpcMode(values.text('default-ipc-mode')),
     cdiDirectories: cdiDirectories(values),
     noNewPrivileges: values.flag('no-new-privileges', false),
@@ -229,6 +230,18 @@ function checkDefaultLog(log: LogConfig): void {
 function shmSize(value: Setting | undefined): number {
   if (typeof value === 'number') return value;
   return typeof value === 'string' ? parseMemorySize(value) : 64 * 1024 * 1024;
+}
+
+/** Docker's option of its driver overlay2, and the same of the drivers here. */
+const STORAGE_SIZE = /^(?:(?:erofs|overlay2?|overlayfs)\.)?size$/i;
+
+function storageSize(options: readonly string[], driver: string): number {
+  let size = 0;
+  for (const [key, value] of options.map(splitPair)) {
+    if (!STORAGE_SIZE.test(key)) throw new Error(`${driver}: unknown option ${key}`);
+    size = parseMemorySize(value);
+  }
+  return size;
 }
 
 /** `nofile=1024:2048` of a flag, `{"nofile": {"Soft": …, "Hard": …}}` of the file. */

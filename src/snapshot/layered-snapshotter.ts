@@ -19,6 +19,8 @@ export interface SnapshotterPlaces {
   root: string;
   /** Where layers that are images get mounted, `<hex>` each; default `<root>/mounts`. */
   mountRoot?: string;
+  /** Where the filesystems of limited snapshots get mounted, `<key>` each; default `<root>/disks`. */
+  diskRoot?: string;
   limits?: Partial<TarLimits>;
 }
 
@@ -43,6 +45,7 @@ export class LayeredSnapshotter implements Snapshotter {
   readonly #layersRoot: string;
   readonly #temporary: string;
   readonly #mountRoot: string;
+  readonly #diskRoot: string;
   readonly #limits: TarLimits;
   readonly #layers = new Map<Digest, Layer>();
   readonly #snapshots: Snapshots;
@@ -54,6 +57,7 @@ export class LayeredSnapshotter implements Snapshotter {
     this.#layersRoot = path.join(root, 'layers');
     this.#temporary = path.join(root, 'tmp');
     this.#mountRoot = path.resolve(places.mountRoot ?? path.join(root, 'mounts'));
+    this.#diskRoot = path.resolve(places.diskRoot ?? path.join(root, 'disks'));
     this.#limits = { ...DEFAULT_LIMITS, ...places.limits };
     for (const directory of [this.#layersRoot, this.#temporary]) {
       mkdirSync(directory, { recursive: true, mode: 0o711 });
@@ -111,12 +115,15 @@ export class LayeredSnapshotter implements Snapshotter {
     for (const temporary of gone) await rm(temporary, { recursive: true, force: true });
   }
 
-  async prepare(key: string, layers: readonly Digest[]): Promise<void> {
-    this.#create(key, layers, false);
+  async prepare(key: string, layers: readonly Digest[], { size = 0 }: { size?: number } = {}): Promise<void> {
+    this.#requireLayers(layers);
+    if (size > 0) await this.#snapshots.createLimited(key, layers, size);
+    else this.#snapshots.create(key, layers, false);
   }
 
   async view(key: string, layers: readonly Digest[]): Promise<void> {
-    this.#create(key, layers, true);
+    this.#requireLayers(layers);
+    this.#snapshots.create(key, layers, true);
   }
 
   mounts(key: string): SnapshotMounts {
@@ -130,7 +137,9 @@ export class LayeredSnapshotter implements Snapshotter {
       }),
     };
     if (readonly) return mounts;
-    const directory = this.#snapshots.directory(key);
+    const file = this.#snapshots.disk(key);
+    const directory = file === undefined ? this.#snapshots.directory(key) : path.join(this.#diskRoot, key);
+    if (file !== undefined) mounts.disk = { file, directory, type: 'ext4' };
     return { ...mounts, upper: path.join(directory, 'upper'), work: path.join(directory, 'work') };
   }
 
@@ -162,10 +171,9 @@ export class LayeredSnapshotter implements Snapshotter {
     return { ...this.#limits, data: Math.min(this.#limits.data, bavail * bsize) };
   }
 
-  #create(key: string, layers: readonly Digest[], readonly: boolean): void {
+  #requireLayers(layers: readonly Digest[]): void {
     const missing = layers.find((diffId) => !this.#layers.has(diffId));
     if (missing !== undefined) throw notFound(`layer ${missing} does not exist`);
-    this.#snapshots.create(key, layers, readonly);
   }
 
   async #publish(diffId: Digest, target: string, recipe: string): Promise<void> {

@@ -12,12 +12,17 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { newId } from '#/base/ids.ts';
 import { conflict, errnoCode, invalid, notFound } from '#/base/errors.ts';
+import { makeExt4 } from '#/host/ext4.ts';
 import { type Digest, isDigest } from '#/oci/digest.ts';
+
+const DISK = 'disk';
 
 export interface Snapshot {
   /** Base first. */
   layers: Digest[];
   readonly: boolean;
+  /** What is written lies in a filesystem of its own, in the file `disk`. */
+  limited?: boolean;
 }
 
 /**
@@ -42,23 +47,31 @@ export class Snapshots {
   }
 
   create(key: string, layers: readonly Digest[], readonly: boolean): void {
-    if (!/^[A-Za-z0-9][\w.-]*$/.test(key)) throw invalid(`invalid snapshot key "${key}"`);
-    if (this.#records.has(key)) throw conflict(`snapshot "${key}" already exists`);
-    const record: Snapshot = { layers: [...layers], readonly };
-    const directory = path.join(this.#temporary, newId());
-    mkdirSync(directory, { mode: 0o711 });
-    if (!readonly) {
-      mkdirSync(path.join(directory, 'upper'));
-      // It becomes the container's root directory; the umask is not to narrow it.
-      chmodSync(path.join(directory, 'upper'), 0o755);
-      mkdirSync(path.join(directory, 'work'), { mode: 0o711 });
+    this.#checkKey(key);
+    const directory = this.#makeAside();
+    if (!readonly) makeWritablePart(directory);
+    this.#publish(key, directory, { layers: [...layers], readonly });
+  }
+
+  /** One whose writable part is a filesystem of about `size` bytes. */
+  async createLimited(key: string, layers: readonly Digest[], size: number): Promise<void> {
+    this.#checkKey(key);
+    const directory = this.#makeAside();
+    const content = this.#makeAside();
+    try {
+      makeWritablePart(content);
+      await makeExt4(path.join(directory, DISK), size, content);
+      this.#checkKey(key);
+      this.#publish(key, directory, { layers: [...layers], readonly: false, limited: true });
+    } finally {
+      await rm(content, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true });
     }
-    writeFileSync(path.join(directory, 'snapshot.json'), JSON.stringify(record));
-    // A directory without a record is what a crash left; nothing else would be in the way.
-    if (existsSync(path.join(this.#root, key)))
-      renameSync(path.join(this.#root, key), path.join(this.#temporary, newId()));
-    renameSync(directory, path.join(this.#root, key));
-    this.#records.set(key, record);
+  }
+
+  /** The file that holds what a limited snapshot has written. */
+  disk(key: string): string | undefined {
+    return this.get(key).limited === true ? path.join(this.directory(key), DISK) : undefined;
   }
 
   get(key: string): Snapshot {
@@ -94,6 +107,26 @@ export class Snapshots {
     }
   }
 
+  #checkKey(key: string): void {
+    if (!/^[A-Za-z0-9][\w.-]*$/.test(key)) throw invalid(`invalid snapshot key "${key}"`);
+    if (this.#records.has(key)) throw conflict(`snapshot "${key}" already exists`);
+  }
+
+  #makeAside(): string {
+    const directory = path.join(this.#temporary, newId());
+    mkdirSync(directory, { mode: 0o711 });
+    return directory;
+  }
+
+  #publish(key: string, directory: string, record: Snapshot): void {
+    writeFileSync(path.join(directory, 'snapshot.json'), JSON.stringify(record));
+    // A directory without a record is what a crash left; nothing else would be in the way.
+    if (existsSync(path.join(this.#root, key)))
+      renameSync(path.join(this.#root, key), path.join(this.#temporary, newId()));
+    renameSync(directory, path.join(this.#root, key));
+    this.#records.set(key, record);
+  }
+
   #read(key: string): Snapshot | undefined {
     try {
       const record: unknown = JSON.parse(readFileSync(path.join(this.#root, key, 'snapshot.json'), 'utf8'));
@@ -104,6 +137,13 @@ export class Snapshots {
       throw error;
     }
   }
+}
+
+function makeWritablePart(directory: string): void {
+  mkdirSync(path.join(directory, 'upper'));
+  // It becomes the container's root directory; the umask is not to narrow it.
+  chmodSync(path.join(directory, 'upper'), 0o755);
+  mkdirSync(path.join(directory, 'work'), { mode: 0o711 });
 }
 
 function isSnapshot(value: unknown): value is Snapshot {

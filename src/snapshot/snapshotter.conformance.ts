@@ -177,6 +177,25 @@ export function snapshotterConformance(kind: OpenSnapshotterOptions['kind']): vo
       });
     });
 
+    test('prepare() makes a snapshot of a limited size in a file that takes no space yet', async () => {
+      await withSnapshotter(kind, async (snapshotter) => {
+        const base = await write(snapshotter, [{ entry: { name: 'base' } }]);
+        await snapshotter.prepare('limited', [base.diffId], { size: 1 << 30 });
+        await assert.rejects(snapshotter.prepare('limited', [base.diffId], { size: 1 << 30 }), {
+          kind: 'conflict',
+        });
+        const { disk, upper, work } = snapshotter.mounts('limited');
+        assert.ok(disk !== undefined);
+        assert.equal(upper, path.join(disk.directory, 'upper'));
+        assert.equal(work, path.join(disk.directory, 'work'));
+        const { size, blocks } = statSync(disk.file);
+        assert.ok(size > 1 << 30 && size < 1.03 * 2 ** 30, `${size} bytes`);
+        assert.ok(blocks * 512 < 1 << 20, `${blocks} blocks`);
+        await snapshotter.remove('limited');
+        assert.ok(!existsSync(disk.file));
+      });
+    });
+
     test('mounts() leaves out the layers below one with an opaque root', async () => {
       await withSnapshotter(kind, async (snapshotter) => {
         const base = await write(snapshotter, [{ entry: { name: 'base' } }]);

@@ -39,8 +39,11 @@ export interface Snapshotter {
    */
   removeLayer(diffId: Digest): Promise<void>;
 
-  /** Makes a writable snapshot on these layers, base first. `conflict` when the key is taken, `notFound` for a missing layer. */
-  prepare(key: string, layers: readonly Digest[]): Promise<void>;
+  /**
+   * Makes a writable snapshot on these layers, base first. `conflict` when the key is taken, `notFound` for a missing layer. With `size`
+   * not more than about so many bytes can be written in it.
+   */
+  prepare(key: string, layers: readonly Digest[], options?: { size?: number }): Promise<void>;
 
   /** Makes a read-only snapshot. */
   view(key: string, layers: readonly Digest[]): Promise<void>;
@@ -74,6 +77,8 @@ export interface LayerInfo {
 export interface SnapshotMounts {
   /** Layers, base first. `file` mounts read-only at `directory` as `type`; without `file` the directory is the layer itself. */
   layers: { diffId: Digest; directory: string; file?: string; type?: 'erofs' }[];
+  /** A filesystem that is to be mounted read-write at `directory` first, for `upper` and `work` are in it: that of a limited snapshot. */
+  disk?: { file: string; directory: string; type: 'ext4' };
   /** The overlay's writable part; absent in a view. Both directories exist. */
   upper?: string;
   work?: string;

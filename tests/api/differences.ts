@@ -12,6 +12,11 @@ export const DIFFERENCES: Record<string, string> = {
   'mounts: a read-only bind is so for what is mounted below': 'options of API 1.44',
   'mounts: a bind makes its source where it is told to': 'an option of API 1.42',
   'mounts: a part of a volume, and nothing outside it': 'an option of API 1.45',
+  'storage limits: a container writes no more than it may': 'dockerd needs xfs with project quotas for this',
+  'storage limits: what was written is there after a restart, and can be looked at':
+    'dockerd needs xfs with project quotas for this',
+  'storage limits: a running container’s disk outlives the engine':
+    'dockerd needs xfs with project quotas for this',
   'mounts: an image is mounted read-only, and is in use': 'a type of API 1.48',
   'security: writable cgroups are writable': '20.10 does not know the option; 28 does, as Hull',
   'security: what has no effect on this host comes back as a warning':
