@@ -21,6 +21,7 @@ import { followDataRoot, wantedMounts } from './mounts.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import { completeNamespaces, refuseNetworkConflicts } from './namespace-options.ts';
 import { inventName, parseContainerName } from './names.ts';
+import { onUnhealthy } from './on-unhealthy.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
@@ -156,6 +157,7 @@ function checkHostConfig(
       throw invalid(`invalid environment variable: ${variable}`);
   }
   checkHealthcheck(config);
+  onUnhealthy(config.Labels);
   checkRestartPolicy(host);
   completeNamespaces(context, config, host);
   normalizeCapabilities('CapAdd', host.CapAdd ?? [], context.host.capabilities);

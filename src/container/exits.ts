@@ -16,7 +16,7 @@ import { startContainer } from './start.ts';
 export class Exits {
   readonly #context: ContainerContext;
   readonly #health: Health;
-  readonly #restarts = new Map<string, { timer: NodeJS.Timeout | undefined; delayMs: number }>();
+  readonly #restarts = new Map<string, NodeJS.Timeout>();
   #closed = false;
 
   constructor(context: ContainerContext, health: Health) {
@@ -34,15 +34,14 @@ export class Exits {
   close(): void {
     this.#closed = true;
     this.#health.close();
-    for (const { timer } of this.#restarts.values()) clearTimeout(timer);
+    for (const timer of this.#restarts.values()) clearTimeout(timer);
   }
 
   /** A restart that waits for its time is called off. */
   cancelRestart(container: Container): void {
-    const restart = this.#restarts.get(container.id);
-    if (restart === undefined) return;
-    clearTimeout(restart.timer);
+    clearTimeout(this.#restarts.get(container.id));
     this.#restarts.delete(container.id);
+    container.record.state.restartDelayMs = undefined;
     if (container.record.state.status === 'restarting') {
       container.record.state.status = 'exited';
       this.#context.containers.save(container);
@@ -72,7 +71,7 @@ export class Exits {
       const phases = context.logger.phases('exit');
       this.#health.unwatch(container);
       await releaseRun(context, container, phases);
-      const ranMs = Date.now() - Date.parse(record.state.startedAt);
+      const ranMs = exit.at.getTime() - Date.parse(record.state.startedAt);
       Object.assign(record.state, {
         status: 'exited',
         pid: 0,
@@ -86,10 +85,10 @@ export class Exits {
         ranMs,
         restarts: record.restartCount,
         stoppedByUser: record.state.stoppedByUser,
-        lastDelayMs: this.#restarts.get(container.id)?.delayMs ?? 0,
+        lastDelayMs: record.state.restartDelayMs ?? 0,
       });
-      if (restart === undefined) this.#restarts.delete(container.id);
-      else this.#scheduleRestart(container, restart.delayMs);
+      record.state.restartDelayMs = restart?.delayMs;
+      if (restart !== undefined) this.scheduleRestart(container);
       context.containers.save(container);
       // Only now: what the monitor left is all that knows the exit code until the record does.
       await task.remove();
@@ -113,15 +112,18 @@ export class Exits {
     }
   }
 
-  #scheduleRestart(container: Container, delayMs: number): void {
-    container.record.state.status = 'restarting';
-    const timer = setTimeout(() => void this.#restart(container), delayMs);
-    this.#restarts.set(container.id, { timer, delayMs });
+  /** After as long as the record says: also for an engine that finds a container waiting. The caller saves the record. */
+  scheduleRestart(container: Container): void {
+    const { state } = container.record;
+    state.status = 'restarting';
+    const timer = setTimeout(() => void this.#restart(container), state.restartDelayMs ?? 0);
+    this.#restarts.set(container.id, timer);
   }
 
   async #restart(container: Container): Promise<void> {
     const context = this.#context;
     using _ = await context.locks.acquire(container.id);
+    this.#restarts.delete(container.id);
     if (this.#closed || container.record.state.status !== 'restarting') return;
     container.record.restartCount++;
     try {

@@ -18,10 +18,16 @@ export class Health {
   readonly #context: ContainerContext;
   readonly #execs: Execs;
   readonly #watches = new Map<string, AbortController>();
+  #whenUnhealthy: (container: Container) => void = () => {};
 
   constructor(context: ContainerContext, execs: Execs) {
     this.#context = context;
     this.#execs = execs;
+  }
+
+  /** Sets who is told of each failed probe of an unhealthy container. */
+  whenUnhealthy(listener: (container: Container) => void): void {
+    this.#whenUnhealthy = listener;
   }
 
   /** From a start on, or from when it was found running, or after a pause. */
@@ -86,6 +92,7 @@ export class Health {
         this.#context.containers.save(container);
         const { status } = record.state.health;
         if (status !== before) publish(this.#context.events, container, `health_status: ${status}`);
+        if (status === 'unhealthy' && exitCode !== 0) this.#whenUnhealthy(container);
       }
     } catch (error) {
       if (signal.aborted) return;

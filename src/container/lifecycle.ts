@@ -22,6 +22,8 @@ export interface StopOptions {
   signal?: string;
   /** Seconds until it is killed; -1 waits for ever. */
   timeout?: number;
+  /** The engine itself wants it down for now: its restart policy starts it again when the engine comes back. */
+  untilRestart?: boolean;
 }
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
@@ -60,6 +62,7 @@ export class Lifecycle {
     const container = this.#context.containers.get(reference);
     using _ = await this.#context.locks.acquire(container.id);
     this.#exits.cancelRestart(container);
+    if (!isRunning(container.record)) container.record.restartCount = 0;
     try {
       await startContainer(this.#context, container);
     } catch (error) {
@@ -88,7 +91,7 @@ export class Lifecycle {
       return;
     }
     if (!isRunning(container.record)) throw notModified(`container ${reference} is already stopped`);
-    await this.#stop(container, signal, options.timeout);
+    await this.#stop(container, signal, options.timeout, { untilRestart: options.untilRestart });
     publish(this.#context.events, container, 'stop');
   }
 
@@ -100,6 +103,7 @@ export class Lifecycle {
     }
     using _ = await this.#context.locks.acquire(container.id);
     this.#exits.cancelRestart(container);
+    container.record.restartCount = 0;
     await startContainer(this.#context, container);
     if (container.task !== undefined) this.#exits.watch(container, container.task);
     publish(this.#context.events, container, 'restart');
@@ -295,7 +299,7 @@ export class Lifecycle {
     container: Container,
     signal: number,
     timeout?: number,
-    how: { keep?: boolean } = {},
+    how: { keep?: boolean; untilRestart?: boolean | undefined } = {},
   ): Promise<void> {
     const { record, task } = container;
     if (task === undefined) return;
@@ -318,6 +322,11 @@ export class Lifecycle {
       if (!inTime) await this.#killNow(container, exited);
     } finally {
       if (how.keep) record.hostConfig.AutoRemove = hadAutoRemove;
+      if (how.untilRestart) {
+        record.state.stoppedByUser = false;
+        if (this.#context.containers.byId(container.id) !== undefined)
+          this.#context.containers.save(container);
+      }
     }
   }
 

@@ -53,6 +53,8 @@ export interface ContainerState {
   finishedAt: string;
   /** A client asked it to stop, so restart policies leave it alone. */
   stoppedByUser: boolean;
+  /** How long its restart policy made it wait the last time; the next wait depends on it. */
+  restartDelayMs?: number | undefined;
   /** Of a container with a health check, from its first start on. */
   health?: HealthState | undefined;
 }

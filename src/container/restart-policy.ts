@@ -26,3 +26,26 @@ export function decideRestart(
       : Math.min(exit.lastDelayMs * 2, LONGEST_DELAY_MS);
   return { delayMs };
 }
+
+/**
+ * Whether an engine that starts also starts a container that does not run: after a reboot, or when it was down while the container
+ * ended; pure. As Docker has it, `always` means also what a client had stopped before.
+ */
+export function startsWithEngine(
+  policy: RestartPolicy | undefined,
+  state: { startedBefore: boolean; exitCode: number; restarts: number; stoppedByUser: boolean },
+): boolean {
+  if (!state.startedBefore) return false;
+  switch (policy?.Name) {
+    case 'always':
+      return true;
+    case 'unless-stopped':
+      return !state.stoppedByUser;
+    case 'on-failure': {
+      const limit = policy.MaximumRetryCount ?? 0;
+      return !state.stoppedByUser && state.exitCode !== 0 && (limit === 0 || state.restarts < limit);
+    }
+    default:
+      return false;
+  }
+}

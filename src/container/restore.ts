@@ -12,6 +12,7 @@ import type { ContainerContext } from './context.ts';
 import { type Exits, releaseRun } from './exits.ts';
 import { isRunning } from './record.ts';
 import { removeContainer } from './remove.ts';
+import { startsWithEngine } from './restart-policy.ts';
 import { runtimeOf, startContainer } from './start.ts';
 
 // What Docker records for a container whose end nobody saw.
@@ -56,20 +57,27 @@ export async function restoreContainers(context: ContainerContext, exits: Exits)
   await removeStraySnapshots(context);
 }
 
-/** Starts what its restart policy wants running after a reboot. Called when clients are served. */
+/** Starts what its restart policy wants running when the engine starts. Called when clients are served. */
 export async function restartPolicies(context: ContainerContext, exits: Exits): Promise<void> {
   for (const container of inJoinOrder(context.containers.all())) {
-    const { hostConfig, state } = container.record;
-    const policy = hostConfig.RestartPolicy?.Name;
+    const { hostConfig, state, restartCount } = container.record;
+    if (state.status === 'restarting') {
+      exits.scheduleRestart(container);
+      continue;
+    }
     const wanted =
-      state.status === 'restarting' ||
-      (state.status === 'exited' &&
-        state.exitCode === UNKNOWN_EXIT &&
-        (policy === 'always' || (policy === 'unless-stopped' && !state.stoppedByUser)));
+      state.status === 'exited' &&
+      startsWithEngine(hostConfig.RestartPolicy, {
+        startedBefore: !state.startedAt.startsWith('0001'),
+        exitCode: state.exitCode,
+        restarts: restartCount,
+        stoppedByUser: state.stoppedByUser,
+      });
     if (!wanted) continue;
     try {
       using _ = await context.locks.acquire(container.id);
       if (isRunning(container.record)) continue;
+      container.record.restartCount = 0;
       await startContainer(context, container);
       if (container.task !== undefined) exits.watch(container, container.task);
     } catch (error) {
@@ -81,15 +89,29 @@ export async function restartPolicies(context: ContainerContext, exits: Exits): 
   }
 }
 
-/** Containers that join another's namespaces after those that have their own, of which there is something to join only then. */
+/** Containers whose namespaces others join, and to which others have links, before those others. */
 function inJoinOrder(containers: readonly Container[]): Container[] {
-  const joins = ({ record: { hostConfig } }: Container): number =>
-    [hostConfig.NetworkMode, hostConfig.IpcMode, hostConfig.PidMode].some((mode) =>
-      mode?.startsWith('container:'),
-    )
-      ? 1
-      : 0;
-  return containers.toSorted((a, b) => joins(a) - joins(b));
+  const byId = new Map(containers.map((container) => [container.id, container]));
+  const ordered = new Set<Container>();
+  const seen = new Set<Container>();
+  const visit = (container: Container): void => {
+    if (seen.has(container)) return;
+    seen.add(container);
+    for (const id of needs(container)) {
+      const needed = byId.get(id);
+      if (needed !== undefined) visit(needed);
+    }
+    ordered.add(container);
+  };
+  for (const container of containers) visit(container);
+  return [...ordered];
+}
+
+function needs({ record: { hostConfig, links = [] } }: Container): string[] {
+  const joined = [hostConfig.NetworkMode, hostConfig.IpcMode, hostConfig.PidMode].flatMap(
+    (mode) => /^container:(.+)$/.exec(mode ?? '')?.[1] ?? [],
+  );
+  return [...joined, ...links.map(({ id }) => id)];
 }
 
 async function loadTask(context: ContainerContext, container: Container): Promise<Task | undefined> {

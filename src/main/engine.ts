@@ -15,6 +15,7 @@ import { Exits } from '#/container/exits.ts';
 import { Health } from '#/container/health.ts';
 import { Files } from '#/container/files.ts';
 import { Lifecycle } from '#/container/lifecycle.ts';
+import { actOnUnhealthy } from '#/container/on-unhealthy.ts';
 import { Queries } from '#/container/queries.ts';
 import { isRunning, layersOf, mountedImages } from '#/container/record.ts';
 import { restartPolicies, restoreContainers } from '#/container/restore.ts';
@@ -171,6 +172,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   let current = config;
   const lifecycle = new Lifecycle(context, exits, health);
+  health.whenUnhealthy((container) => void actOnUnhealthy(lifecycle, logger, container));
   const programs = new Programs(defaults, (name) => current.runtimes[name]?.path);
   const info = async (): Promise<SystemInfo> =>
     systemInfo({
@@ -239,7 +241,7 @@ async function stopAll(
   logger: Logger,
 ): Promise<void> {
   const running = containers.all().filter(({ record }) => isRunning(record));
-  const stops = running.map(({ id }) => lifecycle.stop(id, { timeout }));
+  const stops = running.map(({ id }) => lifecycle.stop(id, { timeout, untilRestart: true }));
   for (const result of await Promise.allSettled(stops)) {
     if (result.status === 'rejected')
       logger.warn('Cannot stop a container', { error: messageOf(result.reason) });
