@@ -102,7 +102,8 @@ export async function createContainer(
     warnings,
   };
   checkLogTag(record);
-  // Recorded first, so that its image is in use and its name taken while the rest is made.
+  // Recorded first, so that its image is in use and its name taken while the rest is made; a prune that sees it there waits.
+  using _ = await context.locks.acquire(id);
   const container = context.containers.add(record);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));

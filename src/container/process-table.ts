@@ -1,4 +1,4 @@
-import { internal } from '#/base/errors.ts';
+import { internal, invalid } from '#/base/errors.ts';
 import { run } from '#/host/process.ts';
 
 export interface ProcessTable {
@@ -16,6 +16,7 @@ export async function processTable(pids: readonly number[], psArgs: string): Pro
 
 /** A further column of the title PID would be taken for the one that tells whose row it is. */
 export function checkPsArguments(psArgs: string): void {
+  if (psArgs.includes('\0')) throw invalid('invalid ps arguments: they hold a NUL');
   for (const [, column, title] of psArgs.matchAll(/\s+(\S*)=\s*(PID\S*)/g)) {
     if (column !== 'pid') throw internal(`specifying "${column}=${title}" is not allowed`);
   }

@@ -61,6 +61,19 @@ test(`${PARALLEL} requests at once for one container (seed ${SEED})`, { timeout:
   await api.get('/containers/json?all=1').is(200, []);
 });
 
+test('a prune takes nothing that is still being made', { timeout: 60_000 }, async () => {
+  const body = { Volumes: { '/etc': {}, '/bin': {} } };
+  const made = Array.from({ length: 20 }, () => api.create(body));
+  const prunes = Array.from({ length: 20 }, async (_, index) => {
+    await sleep(index * 10);
+    return (await api.post('/containers/prune').reply()).status;
+  });
+  await Promise.all(made);
+  for (const status of await Promise.all(prunes)) assert.ok([200, 409].includes(status));
+  await api.post('/containers/prune').is([200, 409]);
+  await daemon.removeContainers();
+});
+
 /** What the daemon holds open, when it has come to rest. */
 function held(): { descriptors: number; readers: Promise<Json> } {
   return {

@@ -68,9 +68,13 @@ const PASSED_OVER = 256 << 10;
 async function passOver(request: Exchange['request']): Promise<void> {
   let left = PASSED_OVER;
   if (request.destroyed || request.readableEnded) return;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    left -= chunk.length;
-    if (left < 0) return;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      left -= chunk.length;
+      if (left < 0) return;
+    }
+  } catch {
+    // It broke off, or whoever refused it has closed it.
   }
 }
 
