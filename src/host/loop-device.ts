@@ -12,7 +12,12 @@ const CONFIG_SIZE = 8 + 232 + 64;
 const FLAGS_OFFSET = 8 + 52;
 
 const S_IFBLK = 0o060000;
+const S_IFCHR = 0o020000;
 const LOOP_MAJOR = 7;
+/* include/linux/miscdevice.h */
+const CONTROL = '/dev/loop-control';
+const MISC_MAJOR = 10;
+const LOOP_CONTROL_MINOR = 237;
 
 /**
  * Attaches a file to a free loop device, read-only, and calls `use` with the device's path. The device goes by itself
@@ -77,8 +82,26 @@ function attach<T>(file: string, mode: 'r' | 'r+', flags: number, use: (device: 
   }
 }
 
+/** Whether files can be attached here. Opening the control device loads the kernel's module where it is one. */
+export function hasLoopDevices(): boolean {
+  try {
+    closeSync(openControl());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function openControl(): number {
+  // udev makes the node before the module is loaded; without it nobody does.
+  if (!existsSync(CONTROL)) {
+    checked(libc.mknod(CONTROL, S_IFCHR | 0o660, (MISC_MAJOR << 8) | LOOP_CONTROL_MINOR), 'mknod', CONTROL);
+  }
+  return openSync(CONTROL, 'r+');
+}
+
 function freeDevice(): string {
-  const control = openSync('/dev/loop-control', 'r+');
+  const control = openControl();
   try {
     const number = ioctl(control, LOOP_CTL_GET_FREE, 0, 'LOOP_CTL_GET_FREE');
     const device = `/dev/loop${number}`;

@@ -68,23 +68,28 @@ export interface OverlayMount {
  */
 const OVERLAY_OPTIONS = { index: 'off', metacopy: 'off', redirect_dir: 'off' };
 
-/** Mounts an overlay of up to 500 lower directories (the kernel's own limit), of any path length. */
+/** Whether `lowerdir+` is known (Linux 6.7): asking an older kernel writes a line into its log, so it is asked once. */
+let takesLayersOneByOne = true;
+
+/** Mounts an overlay of up to 500 lower directories (the kernel's own limit), of any path length; some 200 before Linux 6.7. */
 export function mountOverlay(overlay: OverlayMount): void {
   const [only] = overlay.lower;
   // The kernel refuses a read-only overlay of one directory.
   if (overlay.upper === undefined && overlay.lower.length === 1 && only !== undefined) {
     return bindMount(only, overlay.target, { readonly: true });
   }
+  if (!takesLayersOneByOne) return mountOverlayByString(overlay);
   try {
     mountOverlayByContext(overlay);
   } catch (error) {
-    // `lowerdir+` came with Linux 6.7. A second failure there says what was really wrong.
+    // A second failure says that something else was wrong, and the first one what.
     if (!UNKNOWN.has(errnoCode(error) ?? '')) throw error;
     try {
       mountOverlayByString(overlay);
     } catch {
       throw error;
     }
+    takesLayersOneByOne = false;
   }
 }
 

@@ -37,7 +37,6 @@ import { parseSeccompProfile } from '#/oci/seccomp.ts';
 import { OciRuntime } from '#/runtime/oci/oci-runtime.ts';
 import { chooseRuntime, prepareHost } from '#/runtime/oci/prepare-host.ts';
 import type { Runtime } from '#/runtime/runtime.ts';
-import { openSnapshotter } from '#/snapshot/open-snapshotter.ts';
 import { Database } from '#/state/database.ts';
 import { EventLog } from '#/state/events.ts';
 import { Leases } from '#/state/leases.ts';
@@ -47,6 +46,7 @@ import type { DaemonConfig } from './daemon-config.ts';
 import { engineId } from './engine-id.ts';
 import { Programs } from './programs.ts';
 import { reloadAttributes } from './reload-attributes.ts';
+import { openStorage } from './open-storage.ts';
 import { systemInfo } from './system-info.ts';
 
 /** An engine at work. Containers run on when it shuts down, and the next engine on the data root finds them. */
@@ -81,10 +81,12 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const events = new EventLog();
   const leases = new Leases(database);
   const layerMounts = path.join(execRoot, 'layers');
-  const snapshotter = openSnapshotter(dataRoot, {
-    kind: storageKind(config.storageDriver),
+  const snapshotter = openStorage({
+    root: dataRoot,
     mountRoot: layerMounts,
     diskRoot: path.join(execRoot, 'disks'),
+    driver: config.storageDriver,
+    logger,
   });
   await snapshotter.tidy();
   const content = await DirectoryContentStore.open(path.join(dataRoot, 'content'));
@@ -245,22 +247,6 @@ async function stopAll(
   for (const result of await Promise.allSettled(stops)) {
     if (result.status === 'rejected')
       logger.warn('Cannot stop a container', { error: messageOf(result.reason) });
-  }
-}
-
-function storageKind(driver: string | undefined): 'erofs' | 'overlay' {
-  switch (driver) {
-    case undefined:
-    case '':
-      return readFileSync('/proc/filesystems', 'utf8').includes('\terofs\n') ? 'erofs' : 'overlay';
-    case 'erofs':
-      return 'erofs';
-    case 'overlay':
-    case 'overlay2':
-    case 'overlayfs':
-      return 'overlay';
-    default:
-      throw invalid(`error initializing graphdriver: driver not supported: ${driver}`);
   }
 }
 

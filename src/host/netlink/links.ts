@@ -1,5 +1,5 @@
 import { constants, openSync, closeSync } from 'node:fs';
-import { errnoCode } from '#/base/errors.ts';
+import { errnoCode, unavailable } from '#/base/errors.ts';
 import type { Attributes } from './message.ts';
 import {
   NLM_F_CREATE,
@@ -98,12 +98,20 @@ function addLink(socket: NetlinkSocket, kind: string, change: LinkChange, data: 
   const info = [text(IFLA_INFO_KIND, kind)];
   if (data.length > 0) info.push(nested(IFLA_INFO_DATA, ...data));
   const parts = [linkHeader(change), ...changeAttributes(change), nested(IFLA_LINKINFO, ...info)];
-  socket.run({
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: Buffer.concat(parts),
-    what: `add ${kind} "${change.name ?? ''}"`,
-  });
+  const what = `add ${kind} "${change.name ?? ''}"`;
+  try {
+    socket.run({
+      type: RTM_NEWLINK,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      payload: Buffer.concat(parts),
+      what,
+    });
+  } catch (error) {
+    // The kernel has looked for the module itself.
+    if (errnoCode(error) !== 'EOPNOTSUPP') throw error;
+    const why = `the kernel has no links of that kind, and "modprobe ${kind}" finds none`;
+    throw unavailable(`Cannot ${what}: ${why}`, { cause: error });
+  }
 }
 
 /** A bridge without spanning tree, whose ports forward at once. */
