@@ -19,7 +19,7 @@ export interface CommitOptions {
   pause: boolean;
   /** Dockerfile instructions. */
   changes: readonly string[];
-  /** What the image is to say otherwise than the container. */
+  /** What the image is to say, and what it leaves out the container's; empty for the container's own. The changes are made to it. */
   config: ContainerConfig;
 }
 
@@ -40,7 +40,8 @@ export async function commitContainer(
   const container = context.containers.get(target);
   const { record } = container;
   const reference = options.reference === undefined ? undefined : parseNewName(options.reference);
-  const config = runConfig(applyChanges(runConfig(options.config), options.changes), record.config);
+  const changed = Object.keys(options.config).length > 0 ? options.config : record.config;
+  const config = runConfig(applyChanges(runConfig(changed), options.changes), record.config);
   const base = context.images.resolve(record.image);
   await using stack = new AsyncDisposableStack();
   if (options.pause && record.state.status === 'running') {

@@ -11,6 +11,7 @@ import { changesOf, type FilesystemChange } from './changes.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { openBareRoot, openRoot } from './open-root.ts';
+import { isRunning } from './record.ts';
 import { followLinks, pathStat, type PathStat } from './path-stat.ts';
 import { lookupUser } from './user.ts';
 
@@ -152,6 +153,8 @@ function missing(wanted: string, reference: string): Error {
 
 function refuseReadOnly({ record }: Container, target: string): void {
   const mount = record.mounts
+    // Of a stopped container there is no tmpfs: it is the root that would be written to.
+    .filter(({ type }) => type !== 'tmpfs' || isRunning(record))
     .filter(({ destination }) => target === destination || target.startsWith(`${destination}/`))
     .toSorted((a, b) => b.destination.length - a.destination.length)[0];
   if (mount !== undefined && !mount.readWrite) throw forbidden('mounted volume is marked read-only');

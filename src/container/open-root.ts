@@ -1,16 +1,11 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { RootedDirectory } from '#/archive/rooted-directory.ts';
-import { byteString } from '#/archive/tar-entry.ts';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { errnoCode, notFound } from '#/base/errors.ts';
 import { bindMount, makeReadonly } from '#/host/mounts.ts';
-import { openInRoot } from '#/host/rooted-file.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
+import { openMountPoint } from './mount-points.ts';
 import { readyMounts } from './mount-sources.ts';
 import { isRunning, type MountPoint } from './record.ts';
-
-const O_PATH = 0o10000000;
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** A container's filesystem with all that is mounted in it, open for a while. */
 export interface OpenRoot extends AsyncDisposable {
@@ -91,7 +86,7 @@ function mountInside(root: string, mounts: readonly MountPoint[]): void {
     if (mount.type === 'tmpfs' || source === undefined) continue;
     const directory = openDirectory(root);
     try {
-      const target = openTarget(directory, root, mount.destination, source.isDirectory());
+      const target = openMountPoint(directory, root, mount.destination, source.isDirectory());
       try {
         bindMount(mount.source, `/proc/self/fd/${target}`, {
           recursive: !(mount.nonRecursive ?? false),
@@ -104,24 +99,4 @@ function mountInside(root: string, mounts: readonly MountPoint[]): void {
       closeSync(directory);
     }
   }
-}
-
-/** Of a container that never ran the mount points are not there yet. */
-function openTarget(directory: number, root: string, destination: string, isDirectory: boolean): number {
-  try {
-    return openInRoot(directory, destination, O_PATH);
-  } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw error;
-  }
-  using rooted = new RootedDirectory(root, {
-    create: (path) => mkdirSync(path, 0o755),
-    isMissing: () => false,
-  });
-  const names = byteString(destination).split('/');
-  const file = isDirectory ? undefined : names.pop();
-  const parent = rooted.walk(names, true);
-  if (file !== undefined && parent !== undefined) {
-    closeSync(openSync(RootedDirectory.at(parent, file), NEW_FILE, 0o755));
-  }
-  return openInRoot(directory, destination, O_PATH);
 }

@@ -21,7 +21,9 @@ import { applyDeviceRequests } from './device-requests.ts';
 import { wantedDevices } from './devices.ts';
 import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
+import { makeInitPlaces } from './init-places.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
+import { makeMountPoints } from './mount-points.ts';
 import { readyMounts } from './mount-sources.ts';
 import { logTarget } from './logs/log-target.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
@@ -84,6 +86,8 @@ async function run(
   const { mounts, passages } = await readyMounts(context, record, undo);
   using _ = passages;
   const { dataRoot } = context.paths;
+  makeInitPlaces(rootfs);
+  makeMountPoints(rootfs, mounts);
   const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
   const network = parseNetworkMode(record.hostConfig.NetworkMode);

@@ -31,6 +31,17 @@ test('applyChanges() applies every instruction', () => {
   for (const [change, config] of cases) assert.deepEqual(applyChanges({}, [change]), config, change);
 });
 
+test('applyChanges() takes a new entrypoint for a reason to forget the command, unless one comes before', () => {
+  const base: ImageRunConfig = { Cmd: ['old'] };
+  for (const [changes, cmd] of [
+    [['ENTRYPOINT ["/init"]'], undefined],
+    [['CMD ["a"]', 'ENTRYPOINT ["/init"]'], ['a']],
+    [['ENTRYPOINT ["/init"]', 'CMD ["a"]'], ['a']],
+  ] as const) {
+    assert.deepEqual(applyChanges(base, changes).Cmd, cmd, changes.join());
+  }
+});
+
 test('applyChanges() changes a variable in its place and leaves the base as it was', () => {
   const base: ImageRunConfig = { Env: ['PATH=/bin', 'A=1'], WorkingDir: '/srv', Labels: { a: '1' } };
   const changed = applyChanges(base, ['ENV PATH=/usr/bin\nWORKDIR app', 'LABEL b=2']);

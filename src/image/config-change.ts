@@ -59,6 +59,7 @@ const CHANGES: Record<string, Change> = {
 /** A run configuration with the changes applied, in order. Throws `invalid` in Docker's words. */
 export function applyChanges(base: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
   const config = { ...base };
+  let hasCommand = false;
   for (const line of changes.flatMap((change) => change.split('\n'))) {
     const match = /^\s*(\w+)((?:\s+--\S+)*)\s*(.*?)\s*$/s.exec(line);
     if (match === null) {
@@ -69,6 +70,9 @@ export function applyChanges(base: ImageRunConfig, changes: readonly string[]): 
     const change = Object.hasOwn(CHANGES, word.toUpperCase()) ? CHANGES[word.toUpperCase()] : undefined;
     if (change === undefined) throw invalid(`${word.toLowerCase()} is not a valid change command`);
     change(config, text, flags.split(/\s+/).filter(Boolean));
+    hasCommand ||= word.toUpperCase() === 'CMD';
+    // The command was meant for the entrypoint before.
+    if (word.toUpperCase() === 'ENTRYPOINT' && !hasCommand) delete config.Cmd;
   }
   return config;
 }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 
+import { until } from '../daemons.ts';
 import { tar } from '../tar-writer.ts';
 import { type Api, field } from './client.ts';
 import { onEveryEngine } from './engines.ts';
@@ -135,6 +138,94 @@ onEveryEngine('files', ({ check }) => {
     await api
       .put(archive(id, '/'), tar([]))
       .is([400, 403, 500], { message: /container rootfs is marked read-only/ });
+  });
+
+  check('a path that turns into a link while it is copied never leads to the host', async (api, daemon) => {
+    const outside = path.join(daemon.directory, 'outside');
+    mkdirSync(path.join(outside, 'deep'), { recursive: true });
+    writeFileSync(path.join(outside, 'deep/secret'), 'of the host');
+    const swaps = `mkdir -p /w/d/deep; echo ours >/w/d/deep/secret; touch /ready
+      while :; do mv /w/d /w/e; ln -s ${outside} /w/d; rm /w/d; mv /w/e /w/d; done`;
+    const id = await api.run(swaps);
+    await until(
+      'the container is at it',
+      async () => (await api.head(archive(id, '/ready')).reply()).status === 200,
+    );
+    let seen = 0;
+    for (let i = 0; i < 60; i++) {
+      const get = await api.get(archive(id, '/w/d/deep')).reply();
+      assert.ok(!get.body.includes('of the host'));
+      const put = await api.put(archive(id, '/w/d/deep'), tar([{ name: 'planted', data: 'x' }])).reply();
+      if (get.status === 200 && put.status === 200) seen++;
+    }
+    assert.deepEqual(readdirSync(path.join(outside, 'deep')), ['secret']);
+    assert.ok(seen > 0, 'the path was there at times');
+  });
+
+  check('what a read-only root does not take, its mounts do', async (api) => {
+    const id = await api.run('sleep 600', {
+      HostConfig: { ReadonlyRootfs: true, Binds: ['taken:/v'], Tmpfs: { '/scratch': '' } },
+    });
+    const put = (place: string): ReturnType<Api['put']> =>
+      api.put(archive(id, place), tar([{ name: 'f', data: 'x' }]));
+    await put('/v').is(200);
+    await put('/etc').is([400, 403, 500], { message: /container rootfs is marked read-only/ });
+    await api.post(`/containers/${id}/stop?t=0`).is(204);
+    await put('/v').is(200);
+    await put('/scratch').is([400, 403, 500], { message: /container rootfs is marked read-only/ });
+    await api.delete(`/containers/${id}`).is(204);
+    await api.delete('/volumes/taken').is(204);
+  });
+
+  check('what the engine makes in a root filesystem is as Docker makes it', async (api) => {
+    const id = await api.run('exec sleep 600', {
+      HostConfig: { Binds: ['made:/a/b'], Tmpfs: { '/t': '' } },
+    });
+    const { body } = await api.get(`/containers/${id}/export`).reply();
+    const lines = execFileSync('tar', ['-tv', '--numeric-owner'], {
+      input: body,
+      encoding: 'utf8',
+      timeout: 5000,
+    });
+    const found = lines.split('\n').map((line) => line.split(/ +/));
+    for (const [name, mode] of [
+      ['.dockerenv', '-rwxr-xr-x'],
+      ['etc/hostname', '-rwxr-xr-x'],
+      ['etc/resolv.conf', '-rwxr-xr-x'],
+      ['etc/mtab', 'lrwxrwxrwx'],
+      ['a/b/', 'drwxr-xr-x'],
+      ['t/', 'drwxr-xr-x'],
+    ] as const) {
+      assert.deepEqual(
+        found.filter((fields) => fields[5] === name).map((fields) => fields[0]),
+        [mode],
+        name,
+      );
+    }
+    await api.delete(`/containers/${id}?force=1`).is(204);
+    await api.delete('/volumes/made').is(204);
+  });
+
+  check('commit changes the container’s own configuration when the request brings none', async (api) => {
+    const id = await api.create({ Env: ['A=1', 'B=2'], WorkingDir: '/srv', Cmd: ['echo', 'old'] });
+    const changed = async (...changes: string[]): Promise<Record<string, unknown>> => {
+      const query = changes.map((change) => `&changes=${encodeURIComponent(change)}`).join('');
+      const image = field(await api.post(`/commit?container=${id}${query}`).is(201), 'Id');
+      const { Config } = (await api.get(`/images/${image}/json`).is(200)) as {
+        Config: Record<string, unknown>;
+      };
+      await api.delete(`/images/${image}`).is(200);
+      return Config;
+    };
+    const config = await changed('WORKDIR down', 'ENV C=3 A=9');
+    assert.equal(config['WorkingDir'], '/srv/down');
+    assert.deepEqual(
+      (config['Env'] as string[]).filter((entry) => !entry.startsWith('PATH=')),
+      ['A=9', 'B=2', 'C=3'],
+    );
+    assert.deepEqual(config['Cmd'], ['echo', 'old']);
+    assert.equal((await changed('ENTRYPOINT ["/init"]'))['Cmd'] ?? null, null);
+    assert.deepEqual((await changed('ENTRYPOINT ["/init"]', 'CMD ["a"]'))['Cmd'], ['a']);
   });
 
   check('export leaves volumes out', async (api) => {
