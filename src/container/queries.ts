@@ -1,5 +1,6 @@
 import { conflict } from '#/base/errors.ts';
 import type { Filters } from '#/base/filters.ts';
+import { MeasuredSizes } from '#/host/measured-sizes.ts';
 import type { Images } from '#/image/images.ts';
 import type { Digest } from '#/oci/digest.ts';
 import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
@@ -23,6 +24,7 @@ export interface ListOptions {
 export class Queries {
   readonly #context: ContainerContext;
   readonly #execIds: (containerId: string) => string[];
+  readonly #written = new MeasuredSizes();
 
   constructor(context: ContainerContext, execIds: (containerId: string) => string[]) {
     this.#context = context;
@@ -88,7 +90,7 @@ export class Queries {
 
   async #sizes({ record }: Container): Promise<{ SizeRw: number; SizeRootFs: number }> {
     const { snapshotter, rootfs } = this.#context;
-    const written = await rootfs.writtenBytes(record.id);
+    const written = await this.#written.of(record.id, (counted) => rootfs.writtenBytes(record.id, counted));
     const image = record.layers.reduce((sum, layer) => sum + (snapshotter.statLayer(layer)?.size ?? 0), 0);
     return { SizeRw: written, SizeRootFs: image + written };
   }

@@ -64,8 +64,8 @@ export class RootFilesystems {
     if (disk !== undefined) this.#disks.release(disk);
   }
 
-  /** Bytes that the container wrote. Whether it runs or not, and whatever becomes of it meanwhile. */
-  async writtenBytes(id: string): Promise<number> {
+  /** Bytes that the container wrote. Whether it runs or not, and whatever becomes of it meanwhile; `counted` hears the sum so far. */
+  async writtenBytes(id: string, counted?: (bytes: number) => void): Promise<number> {
     const { disk, upper } = this.#snapshotter.mounts(id);
     if (upper === undefined) return 0;
     using stack = new DisposableStack();
@@ -73,7 +73,7 @@ export class RootFilesystems {
       this.#disks.hold(disk);
       stack.defer(() => this.#disks.release(disk));
     }
-    return await diskUsage(upper);
+    return await diskUsage(upper, counted);
   }
 
   /** Takes a layer's mount away, so that its file can be deleted. */

@@ -2,8 +2,8 @@ import { lstat, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoCode } from '#/base/errors.ts';
 
-/** Bytes of all regular files below a directory, hard links counted once; 0 when it is not there. */
-export async function diskUsage(directory: string): Promise<number> {
+/** Bytes of all regular files below a directory, hard links counted once; 0 when it is not there. `counted` hears the sum so far. */
+export async function diskUsage(directory: string, counted?: (bytes: number) => void): Promise<number> {
   const seen = new Set<string>();
   let total = 0;
   const pending = [directory];
@@ -23,6 +23,7 @@ export async function diskUsage(directory: string): Promise<number> {
         seen.add(key);
       }
       total += stat.size;
+      counted?.(total);
     }
   }
   return total;

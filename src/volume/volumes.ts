@@ -5,6 +5,7 @@ import { type Filters, hasFilter, matchesExactly, matchesLabels, matchesPattern 
 import { newId } from '#/base/ids.ts';
 import { nowTimestamp } from '#/base/time.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
+import { MeasuredSizes } from '#/host/measured-sizes.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
 import { PruneTurn } from '#/state/prune-turn.ts';
@@ -40,6 +41,7 @@ export class Volumes {
   readonly #drivers = new Map<string, VolumeDriver>();
   readonly #users: VolumeUsers;
   readonly #pruning: PruneTurn;
+  readonly #sizes = new MeasuredSizes();
 
   constructor(options: { database: Database; events: EventLog; root: string; users: VolumeUsers }) {
     const { database, events, root, users } = options;
@@ -124,7 +126,7 @@ export class Volumes {
       this.#all()
         .filter(isCounted)
         .map(async (record) => {
-          const Size = await diskUsage(this.#driver(record.driver, record.name).path(record.name));
+          const Size = await this.#sizes.of(this.#driver(record.driver, record.name).path(record.name));
           return { ...this.#view(record), UsageData: { Size, RefCount: this.#users(record.name).length } };
         }),
     );

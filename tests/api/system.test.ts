@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { sleep } from '../daemons.ts';
-import { field, type Api } from './client.ts';
+import { sleep, until } from '../daemons.ts';
+import { field, type Api, type Json } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
 interface Event {
@@ -353,5 +353,28 @@ onEveryEngine('system', ({ check }) => {
       Containers: (list) => Array.isArray(list) && list.length === 1,
       LayersSize: (size) => Number(size) > 1e6,
     });
+  });
+  check('system/df counts what is used by whom', async (api) => {
+    const id = await api.run('echo 12345 >/file; echo 123 >/v/file; sleep 600', {
+      HostConfig: { Binds: ['measured:/v'] },
+    });
+    await api.create({ Image: 'layered:v1' }, 'stopped');
+    const df = async (): Promise<Record<string, Record<string, Json>[]>> =>
+      (await api.get('/system/df').is(200)) as Record<string, Record<string, Json>[]>;
+    const sizes = async (): Promise<Json[]> => {
+      const { Containers = [], Volumes = [] } = await df();
+      const volume = Volumes.find(({ Name }) => Name === 'measured')?.['UsageData'] as {
+        RefCount: number;
+        Size: number;
+      };
+      return [Containers.find(({ Id }) => Id === id)?.['SizeRw'] ?? null, volume.RefCount, volume.Size];
+    };
+    await until('both are counted', async () => JSON.stringify(await sizes()) === '[6,1,4]');
+    const { Images = [] } = await df();
+    // They have a layer in common.
+    for (const { SharedSize, Size } of Images)
+      assert.ok(Number(SharedSize) > 0 && Number(SharedSize) <= Number(Size));
+    await api.delete(`/containers/${id}?force=1`).is(204);
+    await api.delete('/volumes/measured').is(204);
   });
 });

@@ -1,5 +1,6 @@
 import { invalid, notFound } from '#/base/errors.ts';
 import { parseUnixTime } from '#/base/time.ts';
+import { diskUsageOptions } from '../compat/disk-usage.ts';
 import { eventText } from '../compat/events.ts';
 import { adaptInfo } from '../compat/system-info.ts';
 import { jsonStreamMediaType } from '../compat/output-media-type.ts';
@@ -29,7 +30,7 @@ export const systemRoutes: readonly Route[] = [
   }),
 
   route('GET', '/system/df', async (exchange, engine) => {
-    exchange.json(200, await systemDiskUsage(engine, exchange.query.all('type')));
+    exchange.json(200, await systemDiskUsage(engine, diskUsageOptions(exchange.query, exchange.version)));
   }),
 
   // There is no build cache; `docker system prune` asks all the same.
