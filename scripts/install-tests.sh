@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-packages=(docker.io docker-compose podman iptables strace jq socat util-linux erofs-utils e2fsprogs attr libcap2-bin)
+packages=(docker.io docker-compose podman iptables strace jq socat util-linux erofs-utils e2fsprogs attr libcap2-bin zsh)
 
 scripts/install-packages.sh "${packages[@]}"
 

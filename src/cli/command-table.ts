@@ -42,6 +42,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   ),
   entry('checkpoint rm', ['checkpoint remove'], 'Remove a checkpoint', () => import('./checkpoint/rm.ts')),
   entry(
+    'completion',
+    [],
+    'Print the completion script of a shell',
+    () => import('./completion/completion.ts'),
+  ),
+  entry(
     'container attach',
     ['attach'],
     'Attach local standard input, output, and error streams to a running container',

@@ -53,6 +53,11 @@ async function dispatch(
     terminal.out(topHelp(terminal.size()?.columns));
     return 0;
   }
+  if (words[0] === '__complete') {
+    const { completionAnswer } = await import('./completion/complete.ts');
+    terminal.out(await completionAnswer(words.slice(1), env));
+    return 0;
+  }
   const found = findCommand(words[0] === 'help' ? [...words.slice(1), '--help'] : words);
   const { path, entry, rest } = found ?? (await unknownCommand(words, terminal));
   const command = await entry.load();

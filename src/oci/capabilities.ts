@@ -3,7 +3,7 @@ import { invalid } from '#/base/errors.ts';
 import type { RuntimeCapabilities } from './runtime-spec.ts';
 
 /** Every capability by its number (linux/capability.h), `CAP_` left out. */
-const CAPABILITIES = [
+export const CAPABILITIES = [
   'CHOWN',
   'DAC_OVERRIDE',
   'DAC_READ_SEARCH',

@@ -38,6 +38,12 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
     const name = `unix://${socketPath}`;
     return { name, connect: () => dial(() => connect(socketPath), name, 'connect') };
   }
+  const ssh = /^ssh:\/\/([^/]+)/.exec(value);
+  if (ssh) {
+    throw new Error(
+      `${value}: hull does not speak ssh; forward the socket: ssh -nNT -L /tmp/hull.sock:/run/hull/hull.sock ${ssh[1]}, then -H unix:///tmp/hull.sock`,
+    );
+  }
   const match = /^(?:(tcp|http|https):\/\/)?(\[[^\]]+\]|[^/:[\]]*)(?::(\d+))?\/?$/.exec(value);
   if (!match)
     throw new Error(
