@@ -1,5 +1,5 @@
 /**
- * Builds dist/: one CommonJS bundle a program, the workers' bundles beside them, and the monitor.
+ * Builds dist/: one CommonJS bundle a program, the workers' bundles beside them, and the programs in C.
  *
  *     scripts/node scripts/build.ts
  *
@@ -20,7 +20,7 @@ const BUNDLES: Record<string, string> = {
   'hull-main': 'src/main/cli.ts',
   'layer-writer': 'src/snapshot/layer-writer.ts',
 };
-const MONITOR_BUILD = path.join(ROOT, 'src/runtime/monitor/build.sh');
+const C_PROGRAMS = ['src/runtime/monitor/build.sh', 'src/host/namespace-maker/build.sh'];
 
 const entryPoints = Object.fromEntries(
   Object.entries(BUNDLES).filter(([, entry]) => existsSync(path.join(ROOT, entry))),
@@ -68,9 +68,9 @@ await build({
   ],
 });
 
-if (existsSync(MONITOR_BUILD)) {
-  const made = spawnSync('sh', [MONITOR_BUILD], { stdio: 'inherit', timeout: 120_000 });
-  if (made.status !== 0) throw new Error(`Cannot build the monitor: exit code ${made.status}`);
+for (const script of C_PROGRAMS) {
+  const made = spawnSync('sh', [path.join(ROOT, script)], { stdio: 'inherit', timeout: 120_000 });
+  if (made.status !== 0) throw new Error(`Cannot build with "${script}": exit code ${made.status}`);
 }
 
 const cached = spawnSync(process.execPath, [path.join(ROOT, 'scripts/cache-cli.ts'), DIST], {

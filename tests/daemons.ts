@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -37,6 +37,8 @@ export class Daemon {
     this.name = name;
     this.#options = options;
     this.directory = mkdtempSync(path.join(tmpdir(), `${name}-test-`));
+    // Roots of user namespaces pass here on the way to their files.
+    chmodSync(this.directory, 0o711);
     this.socket = path.join(this.directory, 'engine.sock');
     this.bridge = `${name.slice(0, 1)}t${process.pid}n${serial}`;
     this.gateway = `10.${name === 'hull' ? 201 + (serial % 20) : 231 + (serial % 20)}.${process.pid % 256}.1`;

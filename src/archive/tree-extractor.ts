@@ -20,6 +20,7 @@ import {
 import { errnoCode, invalid } from '#/base/errors.ts';
 import { makeNode, S_IFBLK, S_IFCHR, S_IFIFO, setModifiedTime } from '#/host/files.ts';
 import { isXattrUnsupported, setXattr } from '#/host/xattr.ts';
+import type { Owner } from '#/oci/id-mapping.ts';
 import { DEFAULT_LIMITS, type TarLimits } from './limits.ts';
 import { isAufsMetadata, memberPath, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -37,7 +38,9 @@ export interface ExtractOptions {
   /** The directory below the root where members go, whose own attributes stay. Links are followed from it as from the root. */
   at?: readonly string[];
   /** Whose everything becomes, whatever the tar says. */
-  owner?: { uid: number; gid: number };
+  owner?: Owner;
+  /** Whom a member becomes whose owner the tar says; itself without it. */
+  ownerOf?: (owner: Owner) => Owner;
   /** Another name for a member; hard links' targets are renamed alike. */
   rename?: (name: string) => string;
   /** Leave the members' extended attributes out. */
@@ -162,7 +165,8 @@ export class TreeExtractor implements TarHandler, Disposable {
   }
 
   #adapted(entry: TarEntry): TarEntry {
-    const { owner, rename, withoutXattrs } = this.#options;
+    const { ownerOf, rename, withoutXattrs } = this.#options;
+    const owner = this.#options.owner ?? ownerOf?.(entry);
     if (owner === undefined && rename === undefined && withoutXattrs === undefined) return entry;
     const name = rename?.(entry.name) ?? entry.name;
     const linkName =
@@ -216,6 +220,8 @@ export class TreeExtractor implements TarHandler, Disposable {
     const before = statOf(path);
     if (before !== undefined) unlinkSync(path);
     mkdirSync(path, 0o755);
+    const owner = this.#options.ownerOf?.({ uid: 0, gid: 0 });
+    if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     setMode(path, 0o755);
     if (before !== undefined) setXattr(path, OPAQUE_XATTR, Buffer.from('y'));
   }

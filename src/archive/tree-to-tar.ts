@@ -12,6 +12,7 @@ import type { Readable } from 'node:stream';
 import { errnoCode } from '#/base/errors.ts';
 import { deviceNumbers } from '#/host/files.ts';
 import { getXattr, listXattrs } from '#/host/xattr.ts';
+import type { Owner } from '#/oci/id-mapping.ts';
 import { OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
 import { pathOf } from './tar-entry.ts';
 import { type NewTarMember, writeTar } from './tar-writer.ts';
@@ -21,6 +22,8 @@ export interface TreeToTarOptions {
   exclude?: (path: string) => boolean;
   /** Makes the root the first member, of this name, and puts it before all others. A byte string. */
   as?: string;
+  /** Whom the archive is to name for the owner of a file; itself without it. */
+  ownerOf?: (owner: Owner) => Owner;
 }
 
 /**
@@ -29,12 +32,29 @@ export interface TreeToTarOptions {
  * tree, whatever a container does to it meanwhile.
  */
 export function treeToTar(root: string, options: TreeToTarOptions = {}): Readable {
-  return writeTar(walk(root, options, false));
+  return writeTar(owned(walk(root, options, false), options));
 }
 
 /** The tar of what has this name in an open directory: a tree, or one member. `as` is its name there, a byte string. */
-export function memberToTar(directory: number, base: string, as: string): Readable {
-  return writeTar(single(directory, base, as));
+export function memberToTar(
+  directory: number,
+  base: string,
+  as: string,
+  options: Pick<TreeToTarOptions, 'ownerOf'> = {},
+): Readable {
+  return writeTar(owned(single(directory, base, as), options));
+}
+
+async function* owned(
+  members: AsyncGenerator<NewTarMember>,
+  { ownerOf }: Pick<TreeToTarOptions, 'ownerOf'>,
+): AsyncGenerator<NewTarMember> {
+  for await (const member of members) {
+    const { uid = 0, gid = 0 } = member.entry;
+    yield ownerOf === undefined
+      ? member
+      : { ...member, entry: { ...member.entry, ...ownerOf({ uid, gid }) } };
+  }
 }
 
 async function* single(directory: number, base: string, as: string): AsyncGenerator<NewTarMember> {
@@ -53,7 +73,7 @@ async function* single(directory: number, base: string, as: string): AsyncGenera
  * opaque directories in the form of the OCI image specification.
  */
 export function diffToTar(upper: string, options: TreeToTarOptions = {}): Readable {
-  return writeTar(walk(upper, options, true));
+  return writeTar(owned(walk(upper, options, true), options));
 }
 
 /** A directory on the way: held open, so that its path cannot be turned into another one. */
@@ -199,10 +219,24 @@ function xattrsOf(path: Buffer): { xattrs?: Map<string, Buffer> } {
   let xattrs: Map<string, Buffer> | undefined;
   for (const key of listXattrs(path)) {
     if (LOCAL_XATTRS.test(key)) continue;
-    const value = getXattr(path, key);
+    const found = getXattr(path, key);
+    const value = key === 'security.capability' && found !== undefined ? anyonesCapabilities(found) : found;
     if (value !== undefined) (xattrs ??= new Map()).set(key, value);
   }
   return xattrs === undefined ? {} : { xattrs };
+}
+
+/* linux/capability.h: `struct vfs_ns_cap_data`, 24 bytes, names the root it is for; `struct vfs_cap_data`, 20 bytes, none. */
+const VFS_CAP_REVISION_2 = 0x02;
+const VFS_CAP_REVISION_3 = 0x03;
+const VFS_CAP_SIZE_2 = 20;
+
+/** A file's capabilities for the root of whoever unpacks it: a number from the user namespace here means nothing elsewhere. */
+function anyonesCapabilities(value: Buffer): Buffer {
+  if (value[3] !== VFS_CAP_REVISION_3) return value;
+  const kept = Buffer.from(value.subarray(0, VFS_CAP_SIZE_2));
+  kept[3] = VFS_CAP_REVISION_2;
+  return kept;
 }
 
 const PIECE = 256 << 10;

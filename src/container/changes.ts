@@ -3,6 +3,7 @@ import path from 'node:path';
 import { OPAQUE_XATTR } from '#/archive/member-path.ts';
 import { errnoCode } from '#/base/errors.ts';
 import { getXattr } from '#/host/xattr.ts';
+import { type Owner, ownerInside } from '#/oci/id-mapping.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { ContainerRecord } from './record.ts';
 
@@ -25,17 +26,29 @@ export function isOwnPlace(absolute: string): boolean {
 }
 
 /** What the container's writable top says against its image, ordered by path. The layers are to be mounted. */
-export function changesOf(snapshotter: Snapshotter, { id }: ContainerRecord): FilesystemChange[] {
+export function changesOf(snapshotter: Snapshotter, { id, idMapping }: ContainerRecord): FilesystemChange[] {
   const { layers, upper } = snapshotter.mounts(id);
   if (upper === undefined) return [];
   const image = new LayerStack(layers.map(({ directory }) => directory).reverse());
   const changes: FilesystemChange[] = [];
-  collect(image, upper, '', changes);
+  const ownerOf = ({ uid, gid }: BigIntStats): Owner => {
+    const owner = { uid: Number(uid), gid: Number(gid) };
+    return idMapping === undefined ? owner : ownerInside(idMapping, owner);
+  };
+  collect({ image, upper, ownerOf }, '', changes);
   return changes.sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
 }
 
+interface Comparison {
+  image: LayerStack;
+  upper: string;
+  /** Whose a file of the writable top is to the container. */
+  ownerOf: (stats: BigIntStats) => Owner;
+}
+
 /** Rules of moby's pkg/archive/changes.go: a directory counts as modified when anything in it changed. */
-function collect(image: LayerStack, upper: string, directory: string, changes: FilesystemChange[]): void {
+function collect(comparison: Comparison, directory: string, changes: FilesystemChange[]): void {
+  const { image, upper, ownerOf } = comparison;
   const here = upper + directory;
   const names = namesIn(here);
   for (const name of names) {
@@ -49,10 +62,14 @@ function collect(image: LayerStack, upper: string, directory: string, changes: F
       continue;
     }
     const inside: FilesystemChange[] = [];
-    if (now.isDirectory()) collect(image, upper, at, inside);
+    if (now.isDirectory()) collect(comparison, at, inside);
     const own = isOwnPlace(at);
     if (before === undefined && !(own && inside.length === 0)) changes.push({ Path: at, Kind: 1 });
-    else if (before !== undefined && !own && (inside.length > 0 || differs(now, upper + at, before))) {
+    else if (
+      before !== undefined &&
+      !own &&
+      (inside.length > 0 || differs(now, upper + at, before, ownerOf(now)))
+    ) {
       changes.push({ Path: at, Kind: 0 });
     }
     changes.push(...inside);
@@ -69,11 +86,10 @@ interface Found {
   file: string;
 }
 
-function differs(now: BigIntStats, file: string, before: Found): boolean {
+function differs(now: BigIntStats, file: string, before: Found, owner: Owner): boolean {
   const then = before.stats;
-  if (now.mode !== then.mode || now.uid !== then.uid || now.gid !== then.gid || now.rdev !== then.rdev) {
-    return true;
-  }
+  if (now.mode !== then.mode || now.rdev !== then.rdev) return true;
+  if (owner.uid !== Number(then.uid) || owner.gid !== Number(then.gid)) return true;
   if (now.isDirectory()) return false;
   // Layers keep whole seconds, as most tars do: sameFsTime() of moby's pkg/archive/changes_unix.go.
   const [a, b] = [now.mtimeNs, then.mtimeNs];

@@ -2,6 +2,7 @@ import { diffToTar } from '#/archive/tree-to-tar.ts';
 import { internal } from '#/base/errors.ts';
 import { applyChanges } from '#/image/config-change.ts';
 import { parseNewName } from '#/image/image-records.ts';
+import { ownerInside } from '#/oci/id-mapping.ts';
 import type { ImageRunConfig } from '#/oci/image-config.ts';
 import { familiarReference } from '#/oci/reference.ts';
 import type { ContainerConfig } from '#/wire/generated.ts';
@@ -52,10 +53,14 @@ export async function commitContainer(
   const { upper } = context.snapshotter.mounts(container.id);
   if (upper === undefined) throw internal(`Container ${container.id} has nothing of its own to commit`);
   const { author, comment } = options;
+  const { idMapping } = record;
   const { os, architecture, variant } = base.config;
   const id = await context.images.create(
     {
-      layer: diffToTar(upper, { exclude: (path) => isOwnPlace(`/${path}`) }),
+      layer: diffToTar(upper, {
+        exclude: (path) => isOwnPlace(`/${path}`),
+        ...(idMapping === undefined ? {} : { ownerOf: (owner) => ownerInside(idMapping, owner) }),
+      }),
       base,
       config,
       platform: { os, architecture, ...(variant === undefined ? {} : { variant }) },

@@ -14,6 +14,7 @@ import type { Container, Containers } from './containers.ts';
 import type { LogConfig } from './logs/log-drivers.ts';
 import type { RootFilesystems } from './rootfs.ts';
 import type { SecurityDefaults, SpecHost } from './spec.ts';
+import type { UserNamespaces } from './user-namespaces.ts';
 
 /** What the classes of this room share: built once in `main/engine.ts`. */
 export interface ContainerContext {
@@ -24,6 +25,7 @@ export interface ContainerContext {
   volumes: Volumes;
   snapshotter: Snapshotter;
   rootfs: RootFilesystems;
+  userNamespaces: UserNamespaces;
   runtimes: ReadonlyMap<string, Runtime>;
   events: EventLog;
   logger: Logger;
@@ -122,6 +124,14 @@ export class ContainerPaths {
 
   get namespaces(): string {
     return path.join(this.#execRoot, 'netns');
+  }
+
+  userns(id: string): string {
+    return path.join(this.userNamespaces, shortId(id));
+  }
+
+  get userNamespaces(): string {
+    return path.join(this.#execRoot, 'userns');
   }
 }
 

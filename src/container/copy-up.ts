@@ -4,6 +4,7 @@ import { errnoCode, internal, isKind } from '#/base/errors.ts';
 import { run } from '#/host/process.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
 import type { ContainerContext } from './context.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { Passages } from './mount-sources.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 
@@ -11,21 +12,20 @@ const DEADLINE_MS = 600_000;
 
 /** Fills each empty volume with what the image has at its place: owners, modes, links and xattrs included. */
 export async function copyUp(context: ContainerContext, record: ContainerRecord): Promise<void> {
-  const { rootfs } = context;
   const mayBeEmpty: MountPoint[] = [];
   for (const mount of record.mounts) {
     if (mount.type !== 'volume' || mount.noCopy) continue;
     if (mount.subpath || (await readdir(mount.source)).length === 0) mayBeEmpty.push(mount);
   }
   if (mayBeEmpty.length === 0) return;
-  const root = rootfs.mount(record.id);
+  const root = await mountRootfs(context, record);
   try {
     for (const mount of mayBeEmpty) {
       const inImage = resolveInRoot(root, mount.destination);
       if (isDirectory(inImage)) await fill(context, record.id, mount, inImage);
     }
   } finally {
-    rootfs.unmount(record.id);
+    context.rootfs.unmount(record.id);
   }
 }
 

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { conflict, internal, invalid, isKind, messageOf, notFound } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
+import { type IdMapping, mappedRoot } from '#/oci/id-mapping.ts';
 import type { ImageConfig } from '#/oci/image-config.ts';
 import { normalizeCapabilities } from '#/oci/capabilities.ts';
 import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
@@ -19,13 +20,14 @@ import { mergeImageConfig } from './merge-config.ts';
 import { parseVolumesFrom } from './bind-spec.ts';
 import { followDataRoot, wantedMounts } from './mounts.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
-import { completeNamespaces, refuseNetworkConflicts } from './namespace-options.ts';
+import { completeNamespaces, joinedMapping, refuseNetworkConflicts } from './namespace-options.ts';
 import { inventName, parseContainerName } from './names.ts';
 import { onUnhealthy } from './on-unhealthy.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from './signals.ts';
 import { storageLimit } from './storage-options.ts';
+import { admit } from './user-namespaces.ts';
 import { withoutEffect } from './without-effect.ts';
 
 export interface CreateRequest {
@@ -57,6 +59,7 @@ export async function createContainer(
   const storageSize = storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize);
   phases.mark('check');
 
+  const idMapping = await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
   const id = newId();
   config.Hostname ||= defaultHostname(context, id, host);
   const wanted = wantedMounts(config, host)
@@ -84,6 +87,7 @@ export async function createContainer(
     config,
     hostConfig: host,
     mounts,
+    ...(idMapping === undefined ? {} : { idMapping }),
     state: {
       status: 'created',
       pid: 0,
@@ -108,6 +112,7 @@ export async function createContainer(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));
   mkdirSync(context.paths.data(id), { recursive: true, mode: 0o710 });
+  if (idMapping !== undefined) admit(context.paths.data(id), idMapping);
   await context.snapshotter.prepare(id, image.layers, { size: storageSize });
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {
@@ -148,7 +153,7 @@ function checkHostConfig(
   const { resources, warnings } = checkResources(requested, context.limits);
   const host: HostConfig = resources;
   completeLimits(host);
-  parseSecurityOptions(host.SecurityOpt ?? []);
+  host.UsernsMode ||= parseSecurityOptions(host.SecurityOpt ?? []).userns;
   if (config.StopSignal) parseSignal(config.StopSignal);
   if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {
     throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
@@ -163,8 +168,6 @@ function checkHostConfig(
   completeNamespaces(context, config, host);
   normalizeCapabilities('CapAdd', host.CapAdd ?? [], context.host.capabilities);
   normalizeCapabilities('CapDrop', host.CapDrop ?? []);
-  if (host.UsernsMode && host.UsernsMode !== 'host')
-    throw invalid(`invalid user namespace mode: ${host.UsernsMode}`);
   if (Object.hasOwn(host.Annotations ?? {}, '')) {
     throw invalid('invalid Annotations: the empty string is not permitted as an annotation key');
   }
@@ -295,6 +298,7 @@ async function makeVolumes(context: ContainerContext, container: Container): Pro
     });
     mount.name = volume.Name;
     mount.source = volume.Mountpoint;
+    if (record.idMapping !== undefined) giveIfNew(volume.Mountpoint, record.idMapping);
   }
   // The record names its volumes from here on, so that none is orphaned by a crash.
   context.containers.save(container);
@@ -305,6 +309,14 @@ async function makeVolumes(context: ContainerContext, container: Container): Pro
       cause: error,
     });
   }
+}
+
+/** A volume that nothing was put into is given to the root of the user namespace; what is in one keeps its owners, as in a bind. */
+function giveIfNew(directory: string, mapping: IdMapping): void {
+  const { uid: before } = statSync(directory);
+  if (before !== 0 || readdirSync(directory).length > 0) return;
+  const { uid, gid } = mappedRoot(mapping);
+  chownSync(directory, uid, gid);
 }
 
 function volumeOptions(

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostnameFile, hostsFile, withAddress } from '#/network/hosts-file.ts';
+import { mappedRoot } from '#/oci/id-mapping.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import type { ContainerContext } from './context.ts';
 import { linkNames, type LiveLink } from './links.ts';
@@ -19,13 +20,20 @@ export function writeEtcFiles(
   const { paths, networks } = context;
   const { config, hostConfig } = record;
   const hostname = config.Hostname ?? '';
+  const write = (name: 'hostname' | 'hosts' | 'resolv.conf', text: string | Buffer): void => {
+    const file = paths.etcFile(record.id, name);
+    writeFileSync(file, text);
+    if (record.idMapping === undefined) return;
+    const { uid, gid } = mappedRoot(record.idMapping);
+    chownSync(file, uid, gid);
+  };
   const isHost = parseNetworkMode(hostConfig.NetworkMode).kind === 'host';
-  writeFileSync(paths.etcFile(record.id, 'hostname'), hostnameFile(hostname));
+  write('hostname', hostnameFile(hostname));
   const addresses = record.endpoints.flatMap(({ ipv4, ipv6 }) =>
     [ipv4?.address, ipv6?.address].filter((address) => address !== undefined),
   );
-  writeFileSync(
-    paths.etcFile(record.id, 'hosts'),
+  write(
+    'hosts',
     isHost && !hostConfig.ExtraHosts?.length
       ? readFileSync('/etc/hosts')
       : hostsFile({
@@ -37,8 +45,8 @@ export function writeEtcFiles(
           gateway: networks.hostGateway,
         }),
   );
-  writeFileSync(
-    paths.etcFile(record.id, 'resolv.conf'),
+  write(
+    'resolv.conf',
     networks.resolvConf(
       { servers: hostConfig.Dns, search: hostConfig.DnsSearch, options: hostConfig.DnsOptions },
       { hostNetwork: isHost },

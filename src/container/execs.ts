@@ -3,6 +3,7 @@ import path from 'node:path';
 import { conflict, EngineError, invalid, messageOf, notFound } from '#/base/errors.ts';
 import { newId } from '#/base/ids.ts';
 import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
+import { mappedRoot } from '#/oci/id-mapping.ts';
 import type { RuntimeProcess, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { Attachment, ExecTask, TerminalSize } from '#/runtime/runtime.ts';
 import type { ExecConfig, ExecInspectResponse } from '#/wire/generated.ts';
@@ -135,6 +136,7 @@ export class Execs {
   ): Promise<{ attachment: Attachment; settled: Promise<void> }> {
     const { container, config } = exec;
     const { task } = container;
+    const { idMapping } = container.record;
     const phases = this.#context.logger.phases('exec');
     try {
       if (task === undefined) throw notRunning(container);
@@ -145,7 +147,13 @@ export class Execs {
       const execTask = await task.exec({
         id: exec.id,
         process,
-        io: { terminal: config.Tty ?? false, stdin: config.AttachStdin ?? false, stdinOnce: true, size },
+        io: {
+          terminal: config.Tty ?? false,
+          stdin: config.AttachStdin ?? false,
+          stdinOnce: true,
+          size,
+          ...(idMapping === undefined ? {} : { owner: mappedRoot(idMapping) }),
+        },
       });
       exec.task = execTask;
       phases.mark('monitor');

@@ -3,6 +3,7 @@ import { messageOf } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import type { Phases } from '#/base/log.ts';
 import { removeNetns } from '#/host/namespaces.ts';
+import { removeNamespace } from '#/host/user-namespaces.ts';
 import type { Exit, Task } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
@@ -150,6 +151,7 @@ export async function releaseRun(
   record.endpoints = [];
   phases?.mark('disconnect');
   removeNetns(context.paths.netns(record.id));
+  if (record.idMapping !== undefined) removeNamespace(context.paths.userns(record.id));
   phases?.mark('netns');
   for (const settings of Object.values(record.networks)) forgetAddresses(settings);
   context.rootfs.unmount(record.id);

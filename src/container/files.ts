@@ -7,6 +7,7 @@ import { extractTar } from '#/archive/tree-extractor.ts';
 import { memberToTar, treeToTar } from '#/archive/tree-to-tar.ts';
 import { errnoCode, forbidden, invalid, notFound } from '#/base/errors.ts';
 import { openInRoot } from '#/host/rooted-file.ts';
+import { type Owner, ownerInside, ownerOutside } from '#/oci/id-mapping.ts';
 import { changesOf, type FilesystemChange } from './changes.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
@@ -46,12 +47,14 @@ export class Files {
     const stat = pathStat(root.fd, absolute, found.stats);
     publish(this.#context.events, container, 'archive-path');
     const name = byteString(stat.name);
+    const inside = insideOwners(container);
     const tar = found.stats.isDirectory()
       ? treeToTar(`/proc/self/fd/${found.fd}`, {
+          ...inside,
           as: name,
           exclude: belowKernel(followLinks(root.fd, absolute)),
         })
-      : memberToTar(this.#parent(stack, root.fd, absolute), name, name);
+      : memberToTar(this.#parent(stack, root.fd, absolute), name, name, inside);
     return { stat, tar: held(tar, stack.move()) };
   }
 
@@ -72,10 +75,13 @@ export class Files {
     refuseReadOnly(container, target);
     const place = `/proc/self/fd/${root.fd}`;
     const user = options.copyUIDGID && record.config.User ? lookupUser(place, record.config.User) : undefined;
+    const { idMapping } = record;
+    const ownerOf = idMapping === undefined ? undefined : (owner: Owner) => ownerOutside(idMapping, owner);
     await extractTar((await openCompressed(tar)).stream, place, {
       at: target.split('/').filter(Boolean).map(byteString),
       keepKind: options.noOverwriteDirNonDir,
-      ...(user === undefined ? {} : { owner: { uid: user.uid, gid: user.gid } }),
+      ...(ownerOf === undefined ? {} : { ownerOf }),
+      ...(user === undefined ? {} : { owner: ownerOf?.(user) ?? { uid: user.uid, gid: user.gid } }),
     });
     publish(this.#context.events, container, 'extract-to-dir');
   }
@@ -94,7 +100,7 @@ export class Files {
     await using stack = new AsyncDisposableStack();
     const root = stack.use(await openBareRoot(this.#context, container));
     publish(this.#context.events, container, 'export');
-    return held(treeToTar(`/proc/self/fd/${root.fd}`), stack.move());
+    return held(treeToTar(`/proc/self/fd/${root.fd}`, insideOwners(container)), stack.move());
   }
 
   #parent(stack: AsyncDisposableStack, root: number, absolute: string): number {
@@ -102,6 +108,11 @@ export class Files {
     stack.defer(() => closeSync(fd));
     return fd;
   }
+}
+
+/** Archives name owners as the container's processes know them. */
+function insideOwners({ record: { idMapping } }: Container): { ownerOf?: (owner: Owner) => Owner } {
+  return idMapping === undefined ? {} : { ownerOf: (owner) => ownerInside(idMapping, owner) };
 }
 
 /** Passes a stream on and lets go of what it needs when it ends, however it ends. */

@@ -1,6 +1,8 @@
-import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lchownSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { resolveInRoot } from '#/host/scoped-path.ts';
+import type { Owner } from '#/oci/id-mapping.ts';
+import { makeDirectories } from './make-directories.ts';
 
 type Place = 'directory' | 'file' | { link: string };
 
@@ -18,15 +20,16 @@ const PLACES: Readonly<Record<string, Place>> = {
   '/etc/mtab': { link: '/proc/mounts' },
 };
 
-/** Makes what is missing of it in a root filesystem that no process is in yet. */
-export function makeInitPlaces(root: string): void {
+/** Makes what is missing of it in a root filesystem that no process is in yet; `owner` is the container's root where that is another. */
+export function makeInitPlaces(root: string, owner?: Owner): void {
   for (const [place, kind] of Object.entries(PLACES)) {
     const parent = resolveInRoot(root, path.posix.dirname(place));
     const target = path.join(parent, path.posix.basename(place));
     if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) continue;
-    mkdirSync(parent, { recursive: true, mode: 0o755 });
+    makeDirectories(parent, owner);
     if (kind === 'directory') mkdirSync(target, { mode: 0o755 });
     else if (kind === 'file') writeFileSync(target, '', { mode: 0o755, flag: 'wx' });
     else symlinkSync(kind.link, target);
+    if (owner !== undefined) lchownSync(target, owner.uid, owner.gid);
   }
 }

@@ -2,12 +2,14 @@ import { mkdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, EngineError, internal, invalid, isKind, messageOf } from '#/base/errors.ts';
 import { createNetns, removeNetns } from '#/host/namespaces.ts';
+import { removeNamespace } from '#/host/user-namespaces.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
+import { type IdMapping, mappingKey } from '#/oci/id-mapping.ts';
 import type { NamespaceType } from '#/oci/runtime-spec.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
 import { parseIpcMode, parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
-import { isRunning } from './record.ts';
+import { type ContainerRecord, isRunning } from './record.ts';
 import { makeSharedMemory, type SharedMemory, sharedMemoryOf } from './shared-memory.ts';
 
 export interface JoinedNamespaces {
@@ -16,7 +18,7 @@ export interface JoinedNamespaces {
   sharedMemory: SharedMemory;
 }
 
-/** The namespaces that are not the runtime's to make: the network's, and those of the host and of other containers. */
+/** The namespaces that are not the runtime's to make: the network's, user namespaces, and those of the host and of other containers. */
 export async function joinNamespaces(
   context: ContainerContext,
   container: Container,
@@ -25,27 +27,63 @@ export async function joinNamespaces(
   const { record } = container;
   const { hostConfig } = record;
   const namespaces: JoinedNamespaces['namespaces'] = {};
-  const { path: ipc, sharedMemory } = joinIpc(context, container, undo);
-  if (ipc !== undefined) namespaces.ipc = ipc;
-  const pid = parseNamespaceMode('PID', hostConfig.PidMode);
-  if (pid.kind === 'host') namespaces.pid = 'host';
-  if (pid.kind === 'container') namespaces.pid = pidNamespaceOf(context, pid.reference);
+  const ipc = joinIpc(context, container, undo);
+  if (ipc.path !== undefined) namespaces.ipc = ipc.path;
+  const pid = joinPid(context, hostConfig.PidMode);
+  if (pid.path !== undefined) namespaces.pid = pid.path;
   if (parseNamespaceMode('UTS', hostConfig.UTSMode).kind === 'host') namespaces.uts = 'host';
   const network = parseNetworkMode(hostConfig.NetworkMode);
-  if (network.kind === 'container') {
-    const target = networkOwner(context, container, network.reference);
+  const target =
+    network.kind === 'container' ? networkOwner(context, container, network.reference) : undefined;
+  const joined = [target, ipc.target, pid.target].filter((each) => each !== undefined);
+  refuseOtherMappings(record, joined);
+  const ownsNetns = network.kind === 'network' || network.kind === 'none';
+  if (record.idMapping === undefined) {
+    if (ownsNetns) makeNetns(context, record.id, undo);
+  } else {
+    namespaces.user = await joinUserNamespace(context, record, record.idMapping, joined[0], ownsNetns, undo);
+  }
+  if (target !== undefined) {
     namespaces.network = namespaceOf(target, 'net');
     record.config.Hostname = target.record.config.Hostname;
     record.config.Domainname = target.record.config.Domainname;
-    return { namespaces, sharedMemory };
-  }
-  if (network.kind === 'host') {
-    namespaces.network = 'host';
   } else {
-    namespaces.network = makeNetns(context, record.id, undo);
+    namespaces.network = ownsNetns ? context.paths.netns(record.id) : 'host';
+    await connectNetworks(context, container, undo);
   }
-  await connectNetworks(context, container, undo);
-  return { namespaces, sharedMemory };
+  return { namespaces, sharedMemory: ipc.sharedMemory };
+}
+
+/** Who shares a namespace with another container must share its user namespace: the other belongs to that. */
+function refuseOtherMappings({ idMapping }: ContainerRecord, joined: readonly Container[]): void {
+  const key = (mapping: IdMapping | undefined): string | undefined => mapping && mappingKey(mapping);
+  const other = joined.find(({ record }) => key(record.idMapping) !== key(idMapping));
+  if (other === undefined) return;
+  throw conflict(
+    `cannot share namespaces with container ${other.record.name}: one of the two has a user namespace, or another one`,
+  );
+}
+
+/** The user namespace of the container whose others are joined, else one of its own; and its network namespace in either. */
+async function joinUserNamespace(
+  { paths, userNamespaces }: ContainerContext,
+  { id }: ContainerRecord,
+  mapping: IdMapping,
+  joined: Container | undefined,
+  ownsNetns: boolean,
+  undo: AsyncDisposableStack,
+): Promise<string> {
+  const network = paths.netns(id);
+  if (ownsNetns) undo.defer(() => removeNetns(network));
+  if (joined !== undefined) {
+    const user = `/proc/${joined.record.state.pid}/ns/user`;
+    if (ownsNetns) await userNamespaces.makeNetns(user, network);
+    return user;
+  }
+  const user = paths.userns(id);
+  undo.defer(() => removeNamespace(user));
+  await userNamespaces.make(mapping, { user, ...(ownsNetns ? { network } : {}) });
+  return user;
 }
 
 /** `host` when the other container has it from the host. */
@@ -58,7 +96,7 @@ function joinIpc(
   context: ContainerContext,
   container: Container,
   undo: AsyncDisposableStack,
-): { path?: string; sharedMemory: SharedMemory } {
+): { path?: string; target?: Container; sharedMemory: SharedMemory } {
   const mode = parseIpcMode(container.record.hostConfig.IpcMode);
   if (mode.kind === 'none' || mode.kind === 'private') return { sharedMemory: mode.kind };
   if (mode.kind === 'host') return { path: 'host', sharedMemory: { source: '/dev/shm' } };
@@ -67,15 +105,22 @@ function joinIpc(
   }
   try {
     const target = running(context, mode.reference);
-    return { path: namespaceOf(target, 'ipc'), sharedMemory: sharedMemoryOf(context, target) };
+    return { target, path: namespaceOf(target, 'ipc'), sharedMemory: sharedMemoryOf(context, target) };
   } catch (error) {
     throw failedToJoin('IPC', error);
   }
 }
 
-function pidNamespaceOf(context: ContainerContext, reference: string): string {
+function joinPid(
+  context: ContainerContext,
+  pidMode: string | undefined,
+): { path?: string; target?: Container } {
+  const mode = parseNamespaceMode('PID', pidMode);
+  if (mode.kind === 'private') return {};
+  if (mode.kind === 'host') return { path: 'host' };
   try {
-    return namespaceOf(running(context, reference), 'pid');
+    const target = running(context, mode.reference);
+    return { target, path: namespaceOf(target, 'pid') };
   } catch (error) {
     // To Docker this is a fault found while the specification is written, so the status is 500 (daemon/start.go).
     throw internal(failedToJoin('PID', error).message, { cause: error });
@@ -126,12 +171,11 @@ export function networkTarget(context: ContainerContext, reference: string): Con
   }
 }
 
-function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): string {
+function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): void {
   const netns = context.paths.netns(id);
   mkdirSync(path.dirname(netns), { recursive: true, mode: 0o710 });
   createNetns(netns);
   undo.defer(() => removeNetns(netns));
-  return netns;
 }
 
 async function connectNetworks(

@@ -15,6 +15,7 @@ import { restrictionsAt } from '#/host/mount-flags.ts';
 import { bindMount, unmount } from '#/host/mounts.ts';
 import { openBeneath } from '#/host/rooted-file.ts';
 import type { ContainerContext } from './context.ts';
+import { mappedOwners } from './mount-rootfs.ts';
 import type { ContainerRecord, MountPoint } from './record.ts';
 
 const O_PATH = 0o10000000;
@@ -100,7 +101,8 @@ export class Passages implements Disposable {
     await snapshotter.remove(key);
     await snapshotter.view(key, layers);
     this.#stack.defer(() => void snapshotter.remove(key));
-    rootfs.mountView(key, place);
+    const record = this.#context.containers.byId(this.#id)?.record;
+    rootfs.mountView(key, place, record && (await mappedOwners(this.#context, record)));
     this.#stack.defer(() => unmount(place, { lazy: true }));
     return subpath ? this.into(place, subpath) : place;
   }

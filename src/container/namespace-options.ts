@@ -1,6 +1,7 @@
 import { invalid, isKind } from '#/base/errors.ts';
 import { parseExtraHost } from '#/network/hosts-file.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
+import type { IdMapping } from '#/oci/id-mapping.ts';
 import type { ContainerConfig, HostConfig } from '#/wire/generated.ts';
 import type { ContainerContext } from './context.ts';
 import { parseIpcMode, parseNamespaceMode, parseNetworkMode } from './namespace-modes.ts';
@@ -57,6 +58,14 @@ function checkNetworkMode(context: ContainerContext, config: ContainerConfig, ho
   // The network, too, may be made between create and start; only its ports are checked here.
   parsePortBindings(config.ExposedPorts, host.PortBindings, host.PublishAllPorts);
   for (const extra of host.ExtraHosts ?? []) parseExtraHost(extra);
+}
+
+/** The mapping of the user namespace that the containers are in whose namespaces a new one is to share. */
+export function joinedMapping({ containers }: ContainerContext, host: HostConfig): IdMapping | undefined {
+  const references = [host.NetworkMode, host.IpcMode, host.PidMode].flatMap(
+    (mode) => /^container:(.+)$/.exec(mode ?? '')?.[1] ?? [],
+  );
+  return references.map((reference) => containers.find(reference)?.record.idMapping).find(Boolean);
 }
 
 /** What a request may not say beside the host's network or another container's, to which it belongs; an image may. */

@@ -1,11 +1,13 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { errnoCode, notFound } from '#/base/errors.ts';
 import { bindMount, makeReadonly } from '#/host/mounts.ts';
+import { mappedRoot } from '#/oci/id-mapping.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
 import { openMountPoint } from './mount-points.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { readyMounts } from './mount-sources.ts';
-import { isRunning, type MountPoint } from './record.ts';
+import { type ContainerRecord, isRunning, type MountPoint } from './record.ts';
 
 /** A container's filesystem with all that is mounted in it, open for a while. */
 export interface OpenRoot extends AsyncDisposable {
@@ -33,8 +35,8 @@ export async function openRoot(context: ContainerContext, container: Container):
     using _ = passages;
     // Unmounting the root lazily takes along what is mounted in it.
     stack.defer(() => rootfs.unmount(id));
-    const root = rootfs.mount(id);
-    mountInside(root, mounts);
+    const root = await mountRootfs(context, record);
+    mountInside(root, mounts, record);
     if (record.hostConfig.ReadonlyRootfs) makeReadonly(root);
   }
   return opened(rootfs.path(id), stack);
@@ -49,7 +51,7 @@ export async function openBareRoot(context: ContainerContext, container: Contain
   if (context.containers.byId(id) !== container) throw notFound(`No such container: ${id}`);
   const wasMounted = rootfs.isMounted(id);
   if (!wasMounted) stack.defer(() => rootfs.unmount(id));
-  rootfs.mount(id);
+  await mountRootfs(context, container.record);
   if (wasMounted) lock[Symbol.dispose]();
   return opened(rootfs.path(id), stack);
 }
@@ -79,14 +81,16 @@ function openDirectory(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
-function mountInside(root: string, mounts: readonly MountPoint[]): void {
+function mountInside(root: string, mounts: readonly MountPoint[], record: ContainerRecord): void {
+  const owner = record.idMapping && mappedRoot(record.idMapping);
   const inOrder = mounts.toSorted((a, b) => a.destination.length - b.destination.length);
   for (const mount of inOrder) {
     const source = statSync(mount.source, { throwIfNoEntry: false });
     if (mount.type === 'tmpfs' || source === undefined) continue;
     const directory = openDirectory(root);
     try {
-      const target = openMountPoint(directory, root, mount.destination, source.isDirectory());
+      const isDirectory = source.isDirectory();
+      const target = openMountPoint(directory, root, mount.destination, { isDirectory, owner });
       try {
         bindMount(mount.source, `/proc/self/fd/${target}`, {
           recursive: !(mount.nonRecursive ?? false),

@@ -1,6 +1,7 @@
 import type { ContainerConfig, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Endpoint } from '#/network/driver.ts';
 import type { Digest } from '#/oci/digest.ts';
+import type { IdMapping } from '#/oci/id-mapping.ts';
 
 /** Everything that is remembered of a container: what survives the engine, in one JSON document a container. */
 export interface ContainerRecord {
@@ -20,6 +21,8 @@ export interface ContainerRecord {
   config: ContainerConfig;
   hostConfig: HostConfig;
   mounts: MountPoint[];
+  /** Of its user namespace; it has none without. Its own for good, as its files' owners are by it. */
+  idMapping?: IdMapping;
   state: ContainerState;
   /** Containers of the default bridge that it knows by an alias. */
   links?: Link[];

@@ -6,6 +6,7 @@ import { shortId } from '#/base/ids.ts';
 import { nowTimestamp } from '#/base/time.ts';
 import { unmount } from '#/host/mounts.ts';
 import { removeNetns } from '#/host/namespaces.ts';
+import { removeNamespace } from '#/host/user-namespaces.ts';
 import type { Task } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
@@ -186,6 +187,12 @@ function sweepOrphans(context: ContainerContext): void {
     // Never with what is in it: were the mount still there, that would be a volume.
     if (statSync(place).isDirectory()) rmdirSync(place);
     else unlinkSync(place);
+  }
+  const userNamespaces = new Set(known.map(({ id }) => paths.userns(id)));
+  for (const name of entries(paths.userNamespaces)) {
+    const file = path.join(paths.userNamespaces, name);
+    // Those of mappings have a dot in their names, and stay.
+    if (!name.includes('.') && !userNamespaces.has(file)) removeNamespace(file);
   }
   for (const id of entries(paths.bundles)) {
     if (containers.byId(id) !== undefined) continue;

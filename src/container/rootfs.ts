@@ -1,15 +1,26 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { chownSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { errnoCode, notImplemented } from '#/base/errors.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
-import { listMounts, mountErofs, mountOverlay, unmount } from '#/host/mounts.ts';
+import { listMounts, mountErofs, mountIdmapped, mountOverlay, unmount } from '#/host/mounts.ts';
 import { type Digest, digestHex } from '#/oci/digest.ts';
+import type { Owner } from '#/oci/id-mapping.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import { SnapshotDisks } from './snapshot-disks.ts';
 
+/** Whose a root filesystem's files are shown to be: a mapping's key, and the file of a user namespace that has it. */
+export interface MappedOwners {
+  key: string;
+  namespace: string;
+  /** Whom its root is outside. */
+  root: Owner;
+}
+
 /**
  * Mounts containers' root filesystems. A layer is mounted once, when the first container needs it, and shared by all; it
- * stays until its image goes. What is mounted is read from the kernel at the start, so a new engine process finds the
- * mounts of the one before.
+ * stays until its image goes; a second time beside it for each mapping of owners, since the image is the same file for all. Writable
+ * tops have their owners as the kernel outside numbers them, so that what a container's root makes is not root's on the host's disk.
+ * What is mounted is read from the kernel at the start, so a new engine process finds the mounts of the one before.
  */
 export class RootFilesystems {
   readonly #snapshotter: Snapshotter;
@@ -40,18 +51,21 @@ export class RootFilesystems {
    * Mounts it if it is not. Returns its path. With `volatile` nothing written there is ever synced, which is right for what is
    * thrown away afterwards: unmounting a common overlay waits until the whole filesystem below it is on disk.
    */
-  mount(id: string, { volatile = false }: { volatile?: boolean } = {}): string {
+  mount(
+    id: string,
+    { volatile = false, owners }: { volatile?: boolean; owners?: MappedOwners } = {},
+  ): string {
     const target = this.path(id);
     if (this.#mounted.has(target)) return target;
     mkdirSync(target, { recursive: true, mode: 0o711 });
-    this.#mountAt(target, id, volatile);
+    this.#mountAt(target, id, { volatile, owners });
     this.#mounted.add(target);
     return target;
   }
 
   /** Mounts a snapshot that nobody writes to at a directory, for the caller to unmount. */
-  mountView(key: string, target: string): void {
-    this.#mountAt(target, key, false);
+  mountView(key: string, target: string, owners?: MappedOwners): void {
+    this.#mountAt(target, key, { volatile: false, owners });
   }
 
   unmount(id: string): void {
@@ -78,11 +92,19 @@ export class RootFilesystems {
 
   /** Takes a layer's mount away, so that its file can be deleted. */
   unmountLayer(diffId: Digest): void {
-    const directory = path.join(this.#layers, digestHex(diffId));
-    if (!this.#mounted.has(directory)) return;
-    unmount(directory);
-    this.#mounted.delete(directory);
-    rmdirSync(directory);
+    const directory = this.#layerMount(diffId);
+    const mounts = [...this.#mounted].filter(
+      (each) => each === directory || each.startsWith(`${directory}.`),
+    );
+    for (const mount of mounts) {
+      unmount(mount);
+      this.#mounted.delete(mount);
+      rmdirSync(mount);
+    }
+  }
+
+  #layerMount(diffId: Digest): string {
+    return path.join(this.#layers, digestHex(diffId));
   }
 
   /** For an engine that ends while no container runs: nothing of it stays mounted. */
@@ -90,7 +112,11 @@ export class RootFilesystems {
     for (const { diffId } of this.#snapshotter.listLayers()) this.unmountLayer(diffId);
   }
 
-  #mountAt(target: string, key: string, volatile: boolean): void {
+  #mountAt(
+    target: string,
+    key: string,
+    { volatile, owners }: { volatile: boolean; owners: MappedOwners | undefined },
+  ): void {
     const { layers, disk, upper, work } = this.#snapshotter.mounts(key);
     for (const layer of layers) {
       if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
@@ -103,8 +129,30 @@ export class RootFilesystems {
       this.#disks.hold(disk);
       undo.defer(() => this.#disks.release(disk));
     }
-    mountOverlay({ lower: layers.map((layer) => layer.directory).reverse(), upper, work, target, volatile });
+    const lower = layers.map(({ directory, diffId }) =>
+      owners === undefined ? directory : this.#mapped(directory, diffId, owners),
+    );
+    if (owners !== undefined && upper !== undefined) giveTop(upper, owners.root);
+    mountOverlay({ lower: lower.reverse(), upper, work, target, volatile });
     undo.move();
+  }
+
+  #mapped(directory: string, diffId: Digest, { key, namespace }: MappedOwners): string {
+    const target = `${this.#layerMount(diffId)}.${key}`;
+    if (this.#mounted.has(target)) return target;
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    try {
+      mountIdmapped(directory, target, namespace);
+    } catch (error) {
+      rmdirSync(target);
+      if (errnoCode(error) !== 'EINVAL') throw error;
+      throw notImplemented(
+        `Cannot map the owners of layer "${diffId}": the filesystem it is on cannot, so there are no user namespaces here`,
+        { cause: error },
+      );
+    }
+    this.#mounted.add(target);
+    return target;
   }
 
   /** An earlier engine's mount goes on with the container's root; one that was only looked into is over. */
@@ -114,4 +162,9 @@ export class RootFilesystems {
     this.#disks.adopt(disk);
     if (!this.isMounted(key)) this.#disks.release(disk);
   }
+}
+
+/** A new writable top is the engine's, and to be the `/` of the container's root. */
+function giveTop(upper: string, { uid, gid }: Owner): void {
+  if (statSync(upper).uid === 0) chownSync(upper, uid, gid);
 }

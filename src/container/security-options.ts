@@ -11,6 +11,8 @@ export interface SecurityOptions {
   labels: string[];
   /** /sys/fs/cgroup can be written to. */
   writableCgroups?: boolean;
+  /** What `UsernsMode` says, for clients that pass on only what Docker knows of that. */
+  userns?: string;
   /** Nothing of /proc and /sys hidden. */
   systemPathsUnconfined: boolean;
 }
@@ -51,6 +53,9 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
       case 'systempaths':
         if (value !== 'unconfined') throw invalid(`invalid --security-opt 2: "${option}"`);
         parsed.systemPathsUnconfined = true;
+        break;
+      case 'userns':
+        parsed.userns = value;
         break;
       default:
         throw invalid(`invalid --security-opt 2: "${option}"`);

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync } from 'node:fs';
 import { invalid } from '#/base/errors.ts';
 import { mountTmpfs, unmount } from '#/host/mounts.ts';
+import { mappedRoot } from '#/oci/id-mapping.ts';
 import type { Container } from './containers.ts';
 import type { ContainerContext } from './context.ts';
 import { parseIpcMode } from './namespace-modes.ts';
@@ -25,6 +26,10 @@ export function makeSharedMemory(
     mode: 0o1777,
     flags: ['noexec', 'nosuid', 'nodev'],
   });
+  if (record.idMapping !== undefined) {
+    const { uid, gid } = mappedRoot(record.idMapping);
+    chownSync(source, uid, gid);
+  }
   undo.defer(() => releaseSharedMemory({ paths }, record));
   return { source };
 }

@@ -95,6 +95,10 @@ export function containerSpec(record: ContainerRecord, inputs: SpecInputs, host:
   spec.mounts = allMounts(spec.mounts, inputs, hostConfig, host);
   spec.linux.cgroupsPath = inputs.cgroupsPath;
   spec.linux.namespaces = namespaces(spec, inputs, hostConfig, host.cgroupVersion);
+  if (record.idMapping !== undefined) {
+    spec.linux.uidMappings = record.idMapping.uids;
+    spec.linux.gidMappings = record.idMapping.gids;
+  }
   if (inputs.namespaces.uts !== 'host') spec.hostname = inputs.hostname;
   const { devices, rules } = containerDevices(inputs.devices, hostConfig);
   spec.linux.devices = devices;
@@ -179,6 +183,7 @@ function namespaces(
   const cgroup =
     hostConfig.CgroupnsMode || (cgroupVersion === 2 && !hostConfig.Privileged ? 'private' : 'host');
   if (cgroup === 'private') wanted.push({ type: 'cgroup' });
+  if (inputs.namespaces.user !== undefined) wanted.push({ type: 'user' });
   return wanted.flatMap(({ type }) => {
     const path = inputs.namespaces[type];
     if (path === 'host') return [];
@@ -193,7 +198,11 @@ function allMounts(
   host: SpecHost,
 ): RuntimeMount[] {
   const taken = new Set(inputs.mounts.map((mount) => mount.destination));
-  const mounts = defaults.filter((mount) => !taken.has(mount.destination));
+  // Message queues are shown by the IPC namespace's own user namespace alone.
+  const foreignIpc = inputs.namespaces.user !== undefined && inputs.namespaces.ipc === 'host';
+  const mounts = defaults.filter(
+    ({ destination, type }) => !taken.has(destination) && !(foreignIpc && type === 'mqueue'),
+  );
   if (typeof inputs.sharedMemory === 'object' && !taken.has(SHM)) {
     const { source } = inputs.sharedMemory;
     // Said again, because crun drops what the mount has when it is bound. The host's own is shown as it is.
@@ -245,7 +254,10 @@ function isReadOnlyBelow(mount: MountPoint, { kernel }: SpecHost): boolean {
   return false;
 }
 
-function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): Record<string, string> {
+function sysctls(
+  inputs: SpecInputs,
+  { config, hostConfig, idMapping }: ContainerRecord,
+): Record<string, string> {
   const { network, ipc, uts } = inputs.namespaces;
   // Not as the specification's `domainname`, which the runtimes of Debian 12 do not all know.
   const domainname: Record<string, string> = config.Domainname
@@ -253,11 +265,13 @@ function sysctls(inputs: SpecInputs, { config, hostConfig }: ContainerRecord): R
     : {};
   const wanted = { ...domainname, ...hostConfig.Sysctls };
   checkSysctls(wanted, { network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' });
-  // Docker's: any process of a container may ping and listen below 1024; its namespace is its own.
+  // Docker's: any process of a container may ping and listen below 1024; its namespace is its own. The kernel takes only groups that
+  // the user namespace has.
+  const lastGroup = idMapping === undefined ? 2 ** 31 - 1 : (idMapping.gids[0]?.size ?? 1) - 1;
   const own: Record<string, string> =
     network === 'host'
       ? {}
-      : { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
+      : { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': `0 ${lastGroup}` };
   return { ...own, ...wanted };
 }
 

@@ -14,6 +14,7 @@ import { shortId } from '#/base/ids.ts';
 import type { Phases } from '#/base/log.ts';
 import { nowTimestamp } from '#/base/time.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
+import { mappedRoot, type Owner } from '#/oci/id-mapping.ts';
 import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
@@ -21,9 +22,11 @@ import { applyDeviceRequests } from './device-requests.ts';
 import { wantedDevices } from './devices.ts';
 import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
+import { makeDirectories } from './make-directories.ts';
 import { makeInitPlaces } from './init-places.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
 import { makeMountPoints } from './mount-points.ts';
+import { mountRootfs } from './mount-rootfs.ts';
 import { readyMounts } from './mount-sources.ts';
 import { logTarget } from './logs/log-target.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
@@ -78,7 +81,7 @@ async function run(
   const { record } = container;
   const { id } = record;
   const runtime = runtimeOf(context, record.runtime);
-  const rootfs = context.rootfs.mount(id, { volatile: record.hostConfig.AutoRemove ?? false });
+  const rootfs = await mountRootfs(context, record, { volatile: record.hostConfig.AutoRemove ?? false });
   undo.defer(() => context.rootfs.unmount(id));
   phases.mark('rootfs');
   const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo);
@@ -86,10 +89,11 @@ async function run(
   const { mounts, passages } = await readyMounts(context, record, undo);
   using _ = passages;
   const { dataRoot } = context.paths;
-  makeInitPlaces(rootfs);
-  makeMountPoints(rootfs, mounts);
+  const owner = record.idMapping && mappedRoot(record.idMapping);
+  makeInitPlaces(rootfs, owner);
+  makeMountPoints(rootfs, mounts, owner);
   const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
-  if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir);
+  if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir, owner);
   const network = parseNetworkMode(record.hostConfig.NetworkMode);
   const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
   const links = liveLinks(context, record);
@@ -187,10 +191,10 @@ export function runtimeOf(context: ContainerContext, name: string): Runtime {
   return runtime;
 }
 
-function makeWorkingDirectory(rootfs: string, directory: string): void {
+function makeWorkingDirectory(rootfs: string, directory: string, owner: Owner | undefined): void {
   const target = resolveInRoot(rootfs, directory);
   try {
-    mkdirSync(target, { recursive: true, mode: 0o755 });
+    makeDirectories(target, owner);
   } catch (error) {
     if (errnoCode(error) === 'EEXIST' || errnoCode(error) === 'ENOTDIR') {
       throw invalid(`Cannot mkdir: ${directory} is not a directory`, { cause: error });
@@ -201,7 +205,7 @@ function makeWorkingDirectory(rootfs: string, directory: string): void {
 
 async function taskIo(context: ContainerContext, container: Container): Promise<TaskIo> {
   const { record } = container;
-  const { config, hostConfig } = record;
+  const { config, hostConfig, idMapping } = record;
   const [rows, columns] = hostConfig.ConsoleSize ?? [];
   const log = await logTarget(record, { paths: context.paths, journalSocket: context.host.journalSocket });
   if (log?.file !== undefined) mkdirSync(path.dirname(log.file.path), { recursive: true, mode: 0o700 });
@@ -209,6 +213,7 @@ async function taskIo(context: ContainerContext, container: Container): Promise<
     terminal: config.Tty ?? false,
     stdin: config.OpenStdin ?? false,
     stdinOnce: config.StdinOnce ?? false,
+    ...(idMapping === undefined ? {} : { owner: mappedRoot(idMapping) }),
     ...(rows && columns ? { size: { rows, columns } } : {}),
     ...(log === undefined ? {} : { log }),
   };

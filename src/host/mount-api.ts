@@ -26,6 +26,7 @@ const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 export const MOUNT_ATTR_RDONLY = 1;
+const MOUNT_ATTR_IDMAP = 0x100000;
 
 const fsopen = libcFunction('syscall', 'long', ['long', 'str', 'uint']);
 const fsconfig = libcFunction('syscall', 'long', ['long', 'int', 'uint', 'str', 'str', 'int']);
@@ -99,10 +100,21 @@ export function attachMount(fd: number, target: string): void {
   checked(result, 'move_mount', target);
 }
 
-/** `struct mount_attr`: what to set, what to clear, propagation, user namespace. Linux 5.12. */
+/** Linux 5.12. */
 export function setMountAttributes(fd: number, set: number, recursive: boolean): void {
+  setAttributes(fd, set, recursive, 0);
+}
+
+/** Shows owners as this user namespace maps them, given its descriptor. For a mount that is attached nowhere yet. Linux 5.12. */
+export function mapMountOwners(fd: number, userNamespace: number): void {
+  setAttributes(fd, MOUNT_ATTR_IDMAP, false, userNamespace);
+}
+
+/** `struct mount_attr`: what to set, what to clear, propagation, user namespace. */
+function setAttributes(fd: number, set: number, recursive: boolean, userNamespace: number): void {
   const attributes = Buffer.alloc(32);
   attributes.writeBigUInt64LE(BigInt(set), 0);
+  attributes.writeBigUInt64LE(BigInt(userNamespace), 24);
   const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
   const result = mountSetattr(MOUNT_SETATTR, fd, '', flags, attributes, attributes.length);
   checked(result, 'mount_setattr');

@@ -48,6 +48,7 @@ import { Programs } from './programs.ts';
 import { reloadAttributes } from './reload-attributes.ts';
 import { openStorage } from './open-storage.ts';
 import { systemInfo } from './system-info.ts';
+import { openUserNamespaces } from './userns-remap.ts';
 
 /** An engine at work. Containers run on when it shuts down, and the next engine on the data root finds them. */
 export interface RunningEngine {
@@ -99,6 +100,13 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const containers = new Containers(database);
   const paths = new ContainerPaths(dataRoot, execRoot);
   const rootfs = new RootFilesystems(snapshotter, { directory: paths.bundles, layers: layerMounts });
+  const userNamespaces = await openUserNamespaces({
+    setting: config.usernsRemap,
+    program: builtProgram('hull-namespaces'),
+    directory: paths.userNamespaces,
+    roots: [dataRoot, execRoot],
+    logger,
+  });
   const networks = new Networks({
     database,
     events,
@@ -144,6 +152,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     volumes,
     snapshotter,
     rootfs,
+    userNamespaces,
     runtimes,
     events,
     logger,
@@ -183,6 +192,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       imageCount: images.records.all().length,
       dataRoot,
       storageDriver: snapshotter.name,
+      userNamespaces: userNamespaces.isDefault,
       cgroupVersion: layout.version,
       support,
       apparmor: context.host.apparmorProfile !== undefined,
@@ -229,6 +239,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       networks.close();
       if (!containers.all().some(({ record }) => isRunning(record))) {
         rootfs.unmountAllLayers();
+        userNamespaces.forgetAll();
         new Cgroup(layout, defaults.cgroupParent).removeIfEmpty();
       }
       database[Symbol.dispose]();
@@ -257,7 +268,7 @@ async function ociRuntimes(
   layout: CgroupLayout,
   logger: Logger,
 ): Promise<ReadonlyMap<string, Runtime>> {
-  const monitor = monitorPath();
+  const monitor = builtProgram('hull-monitor');
   if (!existsSync(monitor))
     throw internal(`Cannot find the monitor "${monitor}": build it with "npm run build"`);
   const make = (name: string, binary: string): OciRuntime =>
@@ -275,10 +286,10 @@ async function ociRuntimes(
   return new Map([[chosen.name, chosen], ...known]);
 }
 
-/** dist/hull-monitor: beside the bundle, or where the build puts it when this runs as TypeScript. */
-function monitorPath(): string {
+/** A program in dist/: beside the bundle, or where the build puts it when this runs as TypeScript. */
+function builtProgram(name: string): string {
   const directory = typeof __dirname === 'string' ? __dirname : path.join(import.meta.dirname, '../../dist');
-  return path.join(directory, 'hull-monitor');
+  return path.join(directory, name);
 }
 
 function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: string): ContainerDefaults {

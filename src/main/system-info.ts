@@ -18,6 +18,8 @@ export interface SystemInfoSources {
   imageCount: number;
   dataRoot: string;
   storageDriver: string;
+  /** Whether containers get user namespaces unless they opt out. */
+  userNamespaces: boolean;
   cgroupVersion: 1 | 2;
   support: CgroupSupport;
   apparmor: boolean;
@@ -111,6 +113,7 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     SecurityOptions: [
       ...(sources.apparmor ? ['name=apparmor'] : []),
       `name=seccomp,profile=${config.container.seccompProfile}`,
+      ...(sources.userNamespaces ? ['name=userns'] : []),
       ...(config.container.noNewPrivileges ? ['name=no-new-privileges'] : []),
       ...(sources.cgroupVersion === 2 ? ['name=cgroupns'] : []),
     ],

@@ -39,6 +39,8 @@ export interface TaskIo {
   stdin: boolean;
   /** Close stdin when the first attached client that sent stdin goes away (Docker's StdinOnce). */
   stdinOnce?: boolean;
+  /** Whom the stdio belongs to, so that the process can open it anew (/dev/stdout); root without it. */
+  owner?: { uid: number; gid: number };
   log?: LogTarget;
   /** Initial terminal size. */
   size?: TerminalSize;

@@ -1,6 +1,6 @@
 import { after, before, describe, test } from 'node:test';
 
-import { startDaemon, type Daemon, type EngineName } from '../daemons.ts';
+import { startDaemon, type Daemon, type DaemonOptions, type EngineName } from '../daemons.ts';
 import { busyboxImage, dockerArchive, layeredImage } from '../test-images.ts';
 import { assertNoLeaks, hostSnapshot, type HostSnapshot } from '../leaks.ts';
 import { Api } from './client.ts';
@@ -19,23 +19,32 @@ export interface Checks {
 
 const CHECK_TIMEOUT_MS = 60_000;
 
+export interface EngineOptions extends DaemonOptions {
+  /** Made before the daemon starts, disposed after it has ended. */
+  prepare?: () => Disposable;
+}
+
 export function onEveryEngine(
   subject: string,
   define: (checks: Checks) => void,
   byDefault: readonly EngineName[] = ['hull', 'docker'],
+  options: EngineOptions = {},
 ): void {
   for (const engine of ENGINES ?? byDefault) {
     describe(`${subject} on ${engine}`, () => {
       let daemon: Daemon;
       let snapshot: HostSnapshot;
+      let prepared: Disposable | undefined;
       before(async () => {
         snapshot = hostSnapshot();
-        daemon = await startDaemon(engine);
+        prepared = options.prepare?.();
+        daemon = await startDaemon(engine, options);
         const archive = dockerArchive([busyboxImage(), layeredImage()]);
         await new Api(daemon.socket).post('/images/load?quiet=1', archive).is(200);
       });
       after(async () => {
         await daemon[Symbol.asyncDispose]();
+        prepared?.[Symbol.dispose]();
         if (engine === 'hull') await assertNoLeaks(snapshot, [daemon.directory]);
       });
       define({

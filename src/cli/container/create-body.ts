@@ -187,7 +187,7 @@ function checkTogether(flags: FlagSet): void {
   const modes: [string, RegExp, string][] = [
     ['pid', /^(?:host|container:.+)?$/, 'PID'],
     ['uts', /^(?:host)?$/, 'UTS'],
-    ['userns', /^(?:host)?$/, 'USER'],
+    ['userns', /^(?:host|private)?$/, 'USER'],
     ['cgroupns', /^(?:host|private)?$/, 'CGROUP'],
   ];
   for (const [name, valid, word] of modes) {

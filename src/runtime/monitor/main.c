@@ -51,7 +51,7 @@ int sooner(int one, int other)
 
 static void usage(void)
 {
-	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--size ROWSxCOLUMNS]\n"
+	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--owner UID:GID] [--size ROWSxCOLUMNS]\n"
 	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N] [--log-compress] [--log-attributes JSON]]\n"
 	      "         [--syslog TRANSPORT:ADDRESS --syslog-tag TAG [--syslog-facility N] [--syslog-format FORMAT]]\n"
 	      "         [--journal SOCKET [--journal-field NAME=VALUE]...] [--log-buffer BYTES] -- RUNTIME ARGUMENT...\n",
@@ -66,6 +66,7 @@ static const char *parse_options(int argc, char **argv)
 		{ "terminal", no_argument, NULL, 't' },
 		{ "stdin", no_argument, NULL, 'i' },
 		{ "stdin-once", no_argument, NULL, 'o' },
+		{ "owner", required_argument, NULL, 'u' },
 		{ "size", required_argument, NULL, 's' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-max-size", required_argument, NULL, 'S' },
@@ -100,6 +101,10 @@ static const char *parse_options(int argc, char **argv)
 			break;
 		case 'o':
 			options.stdin_once = true;
+			break;
+		case 'u':
+			if (sscanf(optarg, "%u:%u", &options.owner, &options.group) != 2)
+				usage();
 			break;
 		case 's':
 			if (sscanf(optarg, "%ux%u", &rows, &columns) != 2)

@@ -40,6 +40,8 @@ struct options {
 	bool open_stdin;
 	bool stdin_once;
 	const char *log_path; /* NULL: no file */
+	uid_t owner; /* of the pipes */
+	gid_t group;
 	int64_t log_max_size; /* 0: no rotation */
 	int log_max_files;
 	bool log_compress;

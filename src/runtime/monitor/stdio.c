@@ -31,6 +31,9 @@ static void pair(int *ours, int *theirs, bool we_read)
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		_exit(1);
+	/* Both ends are one file: a process in a user namespace opens it anew as /dev/stdout, and may only if it is its own. */
+	if (options.owner != 0 || options.group != 0)
+		(void)!fchown(ends[0], options.owner, options.group);
 	*ours = ends[we_read ? 0 : 1];
 	*theirs = ends[we_read ? 1 : 0];
 	fcntl(*ours, F_SETFL, O_NONBLOCK);

@@ -194,6 +194,7 @@ function monitorArguments({ directory, io, runtime }: Launch): string[] {
   if (io.terminal) args.push('--terminal');
   if (io.stdin) args.push('--stdin');
   if (io.stdinOnce === true) args.push('--stdin-once');
+  if (io.owner !== undefined) args.push('--owner', `${io.owner.uid}:${io.owner.gid}`);
   if (io.size !== undefined) args.push('--size', `${io.size.rows}x${io.size.columns}`);
   if (io.log !== undefined) args.push(...logArguments(io.log));
   return [...args, '--', ...runtime];
