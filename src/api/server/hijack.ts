@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from './exchange.ts';
 
@@ -7,7 +8,18 @@ import type { Exchange } from './exchange.ts';
  * The request's body must have been read.
  */
 export function hijack(exchange: Exchange, contentType: string): Duplex {
-  const { request, response } = exchange;
+  const socket = takeSocket(exchange);
+  const upgraded = exchange.request.headers.upgrade !== undefined;
+  socket.write(
+    upgraded
+      ? `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n${commonHeaders(exchange)}\r\n`
+      : `HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n${commonHeaders(exchange)}\r\n`,
+  );
+  return socket;
+}
+
+/** The connection itself, for whatever is spoken on it from here on. */
+export function takeSocket({ request, response }: Exchange): Socket {
   const { socket } = request;
   // A listener for data makes Node's parser give the socket back; then no other of its listeners may see the bytes. The one for
   // "close" stays, because it frees the parser.
@@ -18,16 +30,10 @@ export function hijack(exchange: Exchange, contentType: string): Duplex {
   socket.pause();
   socket.on('error', () => socket.destroy());
   socket.setTimeout(0);
-  const upgraded = request.headers.upgrade !== undefined;
-  socket.write(
-    upgraded
-      ? `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n${commonHeaders(exchange)}\r\n`
-      : `HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n${commonHeaders(exchange)}\r\n`,
-  );
   return socket;
 }
 
-function commonHeaders({ response }: Exchange): string {
+export function commonHeaders({ response }: Exchange): string {
   return Object.entries(response.getHeaders())
     .map(([name, value]) => `${name}: ${String(value)}\r\n`)
     .join('');

@@ -10,6 +10,8 @@ const LINGER_MS = 10_000;
 export interface StdioOptions {
   /** The process has a terminal: output is one stream, unframed, and input is watched for the detach keys. */
   terminal: boolean;
+  /** Output is told apart in frames; that of a terminal cannot be. */
+  framed: boolean;
   want: StreamChoice;
   detachKeys: Buffer;
   /** Output of before, sent first. */
@@ -24,7 +26,7 @@ export interface StdioOptions {
 
 /** Joins a hijacked connection with a process's stdio until the output ends, the client leaves or detaches. */
 export async function serveStdio(client: Duplex, options: StdioOptions): Promise<void> {
-  const writer = new OutputWriter(client, !options.terminal);
+  const writer = new OutputWriter(client, options.framed);
   const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
   client.once('close', leave);
   try {

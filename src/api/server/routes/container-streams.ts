@@ -3,12 +3,14 @@ import type { LogOptions } from '#/container/streams.ts';
 import { parseUnixTime } from '#/base/time.ts';
 import { outputMediaType } from '../compat/output-media-type.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../detach-keys.ts';
+import type { StreamChoice } from '../engine.ts';
 import type { Exchange } from '../exchange.ts';
 import { OutputWriter } from '../frames.ts';
 import { hijack } from '../hijack.ts';
 import type { Query } from '../query.ts';
 import { type Route, route } from '../router.ts';
 import { serveStdio } from '../stdio.ts';
+import { acceptWebSocket } from '../websocket.ts';
 
 export const containerStreamRoutes: readonly Route[] = [
   route('POST', '/containers/{id}/attach', async (exchange, engine) => {
@@ -18,7 +20,7 @@ export const containerStreamRoutes: readonly Route[] = [
     const options = { ...want, stream: query.flag('stream'), logs: query.flag('logs') };
     const session = await engine.streams.attach(exchange.parameter('id'), options, exchange.signal);
     const client = hijack(exchange, outputMediaType(exchange.version, session.terminal));
-    await serveStdio(client, { ...session, want, detachKeys });
+    await serveStdio(client, { ...session, framed: !session.terminal, want, detachKeys });
   }),
 
   route('GET', '/containers/{id}/logs', async (exchange, engine) => {
@@ -42,13 +44,21 @@ export const containerStreamRoutes: readonly Route[] = [
     await exchange.jsonLines(engine.stats.samples(exchange.parameter('id'), options, signal));
   }),
 
-  route('GET', '/containers/{id}/attach/ws', (exchange) => refuseWebSocket(exchange)),
+  route('GET', '/containers/{id}/attach/ws', async (exchange, engine) => {
+    const { query, version } = exchange;
+    const detachKeys = parseDetachKeys(query.given('detachKeys') ?? DEFAULT_DETACH_KEYS);
+    const want = webSocketStreams(exchange);
+    const options = { ...want, stream: query.flag('stream'), logs: query.flag('logs') };
+    const session = await engine.streams.attach(exchange.parameter('id'), options, exchange.signal);
+    const client = acceptWebSocket(exchange, version.below('1.28') ? 'text' : 'binary');
+    await serveStdio(client, { ...session, framed: false, want, detachKeys });
+  }),
 ];
 
-function refuseWebSocket(exchange: Exchange): void {
-  exchange.json(501, {
-    message: 'Hull does not attach over a websocket: use POST /containers/{id}/attach with "Upgrade: tcp"',
-  });
+/** Which streams a websocket carries could not be chosen before API 1.42. */
+function webSocketStreams({ query, version }: Exchange): StreamChoice {
+  const chosen = (name: string): boolean => version.below('1.42') || query.flag(name);
+  return { stdin: chosen('stdin'), stdout: chosen('stdout'), stderr: chosen('stderr') };
 }
 
 function logOptions(query: Query): LogOptions {

@@ -30,7 +30,7 @@ export const execRoutes: readonly Route[] = [
     const attachment = started.attachment.catch((error: unknown) =>
       tellInStream(client, started.terminal, error),
     );
-    await serveStdio(client, { ...started, attachment, ...stdioOf(exec) });
+    await serveStdio(client, { ...started, framed: !started.terminal, attachment, ...stdioOf(exec) });
   }),
 
   route('GET', '/exec/{id}/json', async (exchange, engine) => {
