@@ -162,6 +162,18 @@ onEveryEngine('files', ({ check }) => {
     assert.ok(seen > 0, 'the path was there at times');
   });
 
+  check('a large upload that is refused, at once or half-way, says why', async (api) => {
+    const id = await api.create();
+    const big = { name: 'big', data: 'x'.repeat(8 << 20) };
+    await api.put(archive('none', '/tmp'), tar([big])).is(404, { message: 'No such container: none' });
+    await api.put(archive(id, '/nowhere'), tar([big])).is(404, { message: /Could not find the file/ });
+    const clash = tar([{ name: 'etc', data: 'x' }, big]);
+    await api
+      .put(archive(id, '/', '&noOverwriteDirNonDir=true'), clash)
+      .is([400, 500], { message: /cannot overwrite directory "\/etc" with non-directory/ });
+    await api.put(archive(id, '/tmp'), tar([big])).is(200);
+  });
+
   check('what a read-only root does not take, its mounts do', async (api) => {
     const id = await api.run('sleep 600', {
       HostConfig: { ReadonlyRootfs: true, Binds: ['taken:/v'], Tmpfs: { '/scratch': '' } },

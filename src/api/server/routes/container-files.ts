@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { PassThrough, type Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerConfig } from '#/wire/generated.ts';
 import { invalid } from '#/base/errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -24,7 +27,7 @@ export const containerFileRoutes: readonly Route[] = [
       copyUIDGID: query.flag('copyUIDGID'),
     };
     try {
-      await engine.files.write(exchange.parameter('id'), wantedPath(exchange), request, options);
+      await engine.files.write(exchange.parameter('id'), wantedPath(exchange), bodyOf(request), options);
     } catch (error) {
       await passOver(request);
       throw error;
@@ -61,21 +64,33 @@ export const containerFileRoutes: readonly Route[] = [
   }),
 ];
 
-/** As much as Go's server reads of a refused body. */
-const PASSED_OVER = 256 << 10;
+/** A request's body for a reader that may give up half-way without the connection's ending with it. */
+function bodyOf(request: Exchange['request']): Readable {
+  const body = new PassThrough();
+  request.once('close', () => {
+    if (!request.complete) body.destroy(new Error('The client broke off'));
+  });
+  return request.pipe(body);
+}
+
+/** Longest that a refused upload is read on: as much as comes in that time is read at a disk's speed. */
+const PASSING_MS = 5000;
 
 /** Clients write the whole body before they read why it was refused: closing on them at once is all that they would see. */
 async function passOver(request: Exchange['request']): Promise<void> {
-  let left = PASSED_OVER;
-  if (request.destroyed || request.readableEnded) return;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      left -= chunk.length;
-      if (left < 0) return;
-    }
-  } catch {
-    // It broke off, or whoever refused it has closed it.
-  }
+  if (request.readableEnded || request.destroyed) return;
+  request.unpipe();
+  request.resume();
+  const done = new AbortController();
+  const { signal } = done;
+  const over = [
+    once(request, 'end', { signal }),
+    once(request, 'close', { signal }),
+    delay(PASSING_MS, undefined, { signal }),
+  ];
+  await Promise.race(over).catch(() => {});
+  done.abort();
+  await Promise.allSettled(over);
 }
 
 function wantedPath({ query }: Exchange): string {
