@@ -23,6 +23,7 @@ export async function joinNamespaces(
   context: ContainerContext,
   container: Container,
   undo: AsyncDisposableStack,
+  formerAddresses: Record<string, string> = {},
 ): Promise<JoinedNamespaces> {
   const { record } = container;
   const { hostConfig } = record;
@@ -49,7 +50,7 @@ export async function joinNamespaces(
     record.config.Domainname = target.record.config.Domainname;
   } else {
     namespaces.network = ownsNetns ? context.paths.netns(record.id) : 'host';
-    await connectNetworks(context, container, undo);
+    await connectNetworks(context, container, undo, formerAddresses);
   }
   return { namespaces, sharedMemory: ipc.sharedMemory };
 }
@@ -182,6 +183,7 @@ async function connectNetworks(
   context: ContainerContext,
   container: Container,
   undo: AsyncDisposableStack,
+  formerAddresses: Record<string, string>,
 ): Promise<void> {
   const { record } = container;
   const ports = parsePortBindings(
@@ -196,6 +198,7 @@ async function connectNetworks(
       networkName,
       netns: context.paths.netns(record.id),
       endpoint: settings,
+      formerAddress: formerAddresses[networkName],
       ports,
     });
     undo.defer(() => context.networks.disconnect(endpoint));

@@ -6,6 +6,7 @@ import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody } from '#/wire/generated.ts';
 import { PruneTurn } from '#/state/prune-turn.ts';
+import type { CheckpointName, Checkpoints } from './checkpoints.ts';
 import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { createContainer, type CreateRequest } from './create.ts';
@@ -15,7 +16,7 @@ import { isRunning } from './record.ts';
 import { removeContainer } from './remove.ts';
 import { parseContainerName } from './names.ts';
 import { parseSignal } from './signals.ts';
-import { startContainer } from './start.ts';
+import { refuseUnstartable, startContainer } from './start.ts';
 import { updateContainer } from './update.ts';
 
 export interface StopOptions {
@@ -44,8 +45,10 @@ export class Lifecycle {
   readonly #exits: Exits;
   readonly #health: Health;
   readonly #pruning: PruneTurn;
+  readonly #checkpoints: Checkpoints;
 
-  constructor(context: ContainerContext, exits: Exits, health: Health) {
+  constructor(context: ContainerContext, exits: Exits, health: Health, checkpoints: Checkpoints) {
+    this.#checkpoints = checkpoints;
     this.#context = context;
     this.#pruning = new PruneTurn(context.events, 'container');
     this.#exits = exits;
@@ -57,14 +60,16 @@ export class Lifecycle {
     return { Id: container.id, Warnings: warnings };
   }
 
-  /** `notModified` when it runs already. */
-  async start(reference: string): Promise<void> {
+  /** From its program's beginning, or from a checkpoint. `notModified` when it runs already. */
+  async start(reference: string, from?: CheckpointName): Promise<void> {
     const container = this.#context.containers.get(reference);
     using _ = await this.#context.locks.acquire(container.id);
+    refuseUnstartable(container);
+    const checkpoint = from === undefined ? undefined : this.#checkpoints.open(container, from);
     this.#exits.cancelRestart(container);
     if (!isRunning(container.record)) container.record.restartCount = 0;
     try {
-      await startContainer(this.#context, container);
+      await startContainer(this.#context, container, checkpoint);
     } catch (error) {
       if (
         container.record.hostConfig.AutoRemove &&

@@ -16,6 +16,7 @@ import { nowTimestamp } from '#/base/time.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
 import { mappedRoot, type Owner } from '#/oci/id-mapping.ts';
 import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
+import type { Checkpoint } from './checkpoints.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 import { applyDeviceRequests } from './device-requests.ts';
@@ -32,7 +33,7 @@ import { logTarget } from './logs/log-target.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
 import { checkedPropagation } from './propagation.ts';
 import { linkVariables, liveLinks } from './links.ts';
-import { isRunning } from './record.ts';
+import { type ContainerRecord, isRunning } from './record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
 import { lookupUser } from './user.ts';
@@ -41,13 +42,17 @@ import { lookupUser } from './user.ts';
  * Runs a container's process: mounts its filesystem, joins it to its network, writes the bundle and hands it to the runtime.
  * The caller holds the container's lock. Whatever fails, all that was made is taken back and the record says why.
  */
-export async function startContainer(context: ContainerContext, container: Container): Promise<void> {
+export async function startContainer(
+  context: ContainerContext,
+  container: Container,
+  checkpoint?: Checkpoint,
+): Promise<void> {
   const { record } = container;
   refuseUnstartable(container);
   const phases = context.logger.phases('start');
   await using undo = new AsyncDisposableStack();
   try {
-    await run(context, container, undo, phases);
+    await run(context, container, undo, phases, checkpoint);
   } catch (error) {
     const { exitCode, error: failure } = explain(error);
     Object.assign(record.state, { status: 'exited', exitCode, error: failure.message, pid: 0 });
@@ -63,7 +68,7 @@ export async function startContainer(context: ContainerContext, container: Conta
   phases.done({ id: shortId(record.id) });
 }
 
-function refuseUnstartable(container: Container): void {
+export function refuseUnstartable(container: Container): void {
   const { status } = container.record.state;
   if (status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
   if (isRunning(container.record)) throw notModified('container is already running');
@@ -77,6 +82,7 @@ async function run(
   container: Container,
   undo: AsyncDisposableStack,
   phases: Phases,
+  checkpoint: Checkpoint | undefined,
 ): Promise<void> {
   const { record } = container;
   const { id } = record;
@@ -84,7 +90,7 @@ async function run(
   const rootfs = await mountRootfs(context, record, { volatile: record.hostConfig.AutoRemove ?? false });
   undo.defer(() => context.rootfs.unmount(id));
   phases.mark('rootfs');
-  const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo);
+  const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo, checkpoint?.addresses);
   phases.mark('network');
   const { mounts, passages } = await readyMounts(context, record, undo);
   using _ = passages;
@@ -135,7 +141,9 @@ async function run(
   context.containers.save(container);
   phases.mark('bundle');
 
-  const task = await runtime.create({ id, bundle, spec, directory, io: await taskIo(context, container) });
+  const io = await taskIo(context, container);
+  const from = checkpoint === undefined ? {} : { checkpoint: checkpoint.directory };
+  const task = await runtime.create({ id, bundle, spec, directory, io, ...from });
   undo.defer(() => task.remove());
   phases.mark('monitor');
   // Before the process runs, so that they get its first byte.
@@ -147,6 +155,7 @@ async function run(
   try {
     await task.start();
   } catch (error) {
+    if (checkpoint !== undefined) throw notRestored(record, checkpoint, error);
     throw new ProcessNotRun(startFailure(record.runtime, messageOf(error), record.path), error);
   }
   phases.mark('runtime');
@@ -173,6 +182,11 @@ function explain(error: unknown): StartFailure {
     error: error instanceof EngineError ? error : internal(messageOf(error), { cause: error }),
     exitCode: 128,
   };
+}
+
+function notRestored({ name }: ContainerRecord, { directory }: Checkpoint, error: unknown): EngineError {
+  const words = `Cannot restore container ${name} from checkpoint ${path.basename(directory)}: ${messageOf(error)}`;
+  return internal(words, { cause: error });
 }
 
 /** All was ready, and the runtime could not run the command. */

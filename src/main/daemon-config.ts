@@ -10,6 +10,8 @@ export interface DaemonConfig {
   /** Group that owns the unix sockets; undefined for the usual ones. */
   group?: string;
   debug: boolean;
+  /** Clients are told so: docker has `checkpoint` for such daemons only. What there is is there either way. */
+  experimental: boolean;
   logLevel: LogLevel;
   labels: string[];
   liveRestore: boolean;

@@ -22,6 +22,7 @@ const USED = `
       --dns-opt list  DNS options to use
       --dns-search list  DNS search domains to use
       --exec-root string  Root directory for execution state files (default "/run/hull")
+      --experimental  Tell clients that there are experimental features (checkpoints)
       --fixed-cidr string  IPv4 subnet for the default bridge network
   -G, --group string  Group for the unix socket (default "docker" where it exists, else "hull")
   -H, --host list  Daemon socket(s) to connect to
@@ -74,7 +75,6 @@ const ACCEPTED = `
       --default-gateway-v6 string
       --default-network-opt list
       --exec-opt list
-      --experimental
       --feature list
       --firewall-backend string
       --fixed-cidr-v6 string

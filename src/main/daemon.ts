@@ -80,7 +80,7 @@ class Daemon {
     phases.mark('locks');
     const engine = await startEngine(config, logger);
     phases.mark('engine');
-    const server = new ApiServer({ engine: engine.api, logger });
+    const server = new ApiServer({ engine: engine.api, logger, experimental: config.experimental });
     const listeners = await listenAll(config, server, logger);
     if (config.metricsAddress !== undefined) {
       const { serveMetrics } = await import('./metrics.ts');

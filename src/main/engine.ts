@@ -10,6 +10,7 @@ import { cdiDeviceNames, readCdiRegistry } from '#/container/cdi-registry.ts';
 import { Containers } from '#/container/containers.ts';
 import { commitContainer } from '#/container/commit.ts';
 import { type ContainerContext, type ContainerDefaults, ContainerPaths } from '#/container/context.ts';
+import { Checkpoints } from '#/container/checkpoints.ts';
 import { Execs } from '#/container/execs.ts';
 import { Exits } from '#/container/exits.ts';
 import { Health } from '#/container/health.ts';
@@ -182,7 +183,8 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   void restartPolicies(context, exits);
 
   let current = config;
-  const lifecycle = new Lifecycle(context, exits, health);
+  const checkpoints = new Checkpoints(context);
+  const lifecycle = new Lifecycle(context, exits, health, checkpoints);
   health.whenUnhealthy((container) => void actOnUnhealthy(lifecycle, logger, container));
   const programs = new Programs(defaults, (name) => current.runtimes[name]?.path);
   const info = async (): Promise<SystemInfo> =>
@@ -208,6 +210,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   return {
     api: {
       lifecycle,
+      checkpoints,
       queries: new Queries(context, (id) => execs.idsOf(id)),
       streams: new Streams({ containers, events, paths }),
       stats: new Stats(containers),
@@ -218,7 +221,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       volumes,
       networks,
       events,
-      system: { info, version: () => programs.version() },
+      system: { info, version: () => programs.version(current) },
     },
     reload: (next) => {
       current = next;

@@ -29,7 +29,7 @@ export class Programs {
   }
 
   /** `GET /version`, with these programs as components beside the engine. */
-  async version(): Promise<SystemVersion> {
+  async version(config: { experimental: boolean }): Promise<SystemVersion> {
     const { runtimeVersion, initVersion } = await this.versions();
     const { runtime, initPath = '' } = this.#defaults;
     const known = [
@@ -41,7 +41,7 @@ export class Programs {
         ? []
         : [{ Name: name, Version: found.version, Details: { GitCommit: found.commit } }],
     );
-    const engine = engineVersion();
+    const engine = engineVersion(config);
     return { ...engine, Components: [...(engine.Components ?? []), ...components] };
   }
 

@@ -36,6 +36,7 @@ export function readConfig(flags: FlagSet): DaemonConfig {
     hosts: hosts.length > 0 ? hosts : [`unix://${execRoot}/hull.sock`],
     pidfile: path.resolve(values.text('pidfile') ?? path.join(execRoot, 'hulld.pid')),
     debug,
+    experimental: values.flag('experimental', false),
     logLevel: debug ? 'debug' : logLevel(values.text('log-level') ?? 'info'),
     labels: daemonLabels(values.list('labels')),
     liveRestore: values.flag('live-restore', true),

@@ -89,7 +89,7 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     NoProxy: environment('NO_PROXY'),
     Name: os.hostname(),
     Labels: config.labels,
-    ExperimentalBuild: false,
+    ExperimentalBuild: config.experimental,
     ServerVersion: sources.version,
     DockerRootDir: sources.dataRoot,
     Runtimes: Object.fromEntries(

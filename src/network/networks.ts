@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { forbidden, internal, invalid, notFound, notImplemented } from '#/base/errors.ts';
+import { forbidden, internal, invalid, isKind, notFound, notImplemented } from '#/base/errors.ts';
 import {
   type Filters,
   hasFilter,
@@ -34,6 +34,8 @@ export interface ConnectRequest {
   /** Path of the container's network namespace; of no meaning on `host`. */
   netns: string;
   endpoint?: EndpointSettings | null;
+  /** The address that it had before: it has it again unless somebody else has it now. */
+  formerAddress?: string | undefined;
   ports?: readonly PortRequest[];
 }
 
@@ -236,7 +238,7 @@ export class Networks {
       throw invalid('user specified IP address is supported on user defined networks only');
     }
     const mac = asked.MacAddress ? parseMac(asked.MacAddress) : undefined;
-    const address = wanted === '' ? pool.allocate() : pool.take(wanted);
+    const address = wanted === '' ? allocateAgain(pool, request.formerAddress) : pool.take(wanted);
     const endpointId = newId();
     try {
       return await this.#bridge.attach(network, {
@@ -276,6 +278,17 @@ export class Networks {
 
 function isPredefined(name: string): boolean {
   return PREDEFINED.some((predefined) => predefined === name);
+}
+
+function allocateAgain(pool: AddressPool, former: string | undefined): string {
+  if (!former) return pool.allocate();
+  try {
+    return pool.take(former);
+  } catch (error) {
+    // Somebody else has it, or the network has other addresses now.
+    if (!isKind(error, 'conflict') && !isKind(error, 'invalid')) throw error;
+    return pool.allocate();
+  }
 }
 
 /** On `host` and `none` a container has an endpoint in name only. */

@@ -31,6 +31,8 @@ export interface CreateTaskOptions {
   /** Where the monitor keeps its files (socket, pid, exit record); exists, on a tmpfs, short enough for a socket path (≤ 100 bytes). */
   directory: string;
   io: TaskIo;
+  /** What `Task.checkpoint` wrote of an earlier run: this one goes on from there instead of from the program's beginning. */
+  checkpoint?: string;
 }
 
 export interface TaskIo {
@@ -114,6 +116,12 @@ export interface Task {
   pids(): Promise<number[]>;
   /** Applies changed limits: the `linux.resources` object of the runtime specification. */
   update(resources: RuntimeResources): Promise<void>;
+  /**
+   * Writes all that the processes are (memory, descriptors, threads) to a directory that exists and is empty, so that `create` can
+   * go on from it. Afterwards they have ended, or with `leaveRunning` run on; they do so too when it fails. Neither the filesystem
+   * nor the other ends of connections are part of it.
+   */
+  checkpoint(directory: string, options: { leaveRunning: boolean }): Promise<void>;
   /** Resolves, once and for ever, when the first process has ended and its log is whole. Never rejects. */
   readonly exited: Promise<Exit>;
   remove(): Promise<void>;

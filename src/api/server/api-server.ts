@@ -15,7 +15,6 @@ import { ApiVersion, checkVersion, NEWEST_VERSION, splitVersion } from './versio
 /** Headers of every answer, as Docker's middleware sets them. */
 const COMMON_HEADERS: Readonly<Record<string, string>> = {
   'Api-Version': NEWEST_VERSION,
-  'Docker-Experimental': 'false',
   Ostype: 'linux',
   Server: `Hull/${HULL_VERSION} (linux)`,
 };
@@ -23,17 +22,26 @@ const COMMON_HEADERS: Readonly<Record<string, string>> = {
 /** As much as Go's server reads of them (net/http, DefaultMaxHeaderBytes), and a minute for who sends them slowly. */
 const HEADER_LIMITS = { maxHeaderSize: 1 << 20, headersTimeout: 60_000 };
 
+export interface ApiServerOptions {
+  engine: Engine;
+  logger: Logger;
+  /** Whether clients are told that there are experimental features. */
+  experimental?: boolean;
+}
+
 /** Serves the Engine API to any number of listeners. */
 export class ApiServer {
   readonly #engine: Engine;
   readonly #logger: Logger;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #router = new Router(ROUTES);
   /** Cancels what is still running when the daemon stops. */
   readonly #stopping = new AbortController();
   readonly #servers = new Set<Server>();
   #served = 0;
 
-  constructor({ engine, logger }: { engine: Engine; logger: Logger }) {
+  constructor({ engine, logger, experimental = false }: ApiServerOptions) {
+    this.#headers = { ...COMMON_HEADERS, 'Docker-Experimental': String(experimental) };
     this.#engine = engine;
     this.#logger = logger;
   }
@@ -71,7 +79,7 @@ export class ApiServer {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const phases = this.#logger.phases('request');
     this.#served += 1;
-    for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
+    for (const [name, value] of Object.entries(this.#headers)) response.setHeader(name, value);
     try {
       await this.#dispatch(request, response);
     } catch (error) {

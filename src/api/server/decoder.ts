@@ -1,6 +1,7 @@
 import { invalid } from '#/base/errors.ts';
 import { SCHEMAS, type WireSchema } from '#/wire/generated-schemas.ts';
 import { RETIRED_FIELDS } from '#/wire/retired-fields.ts';
+import { UNDESCRIBED } from '#/wire/undescribed.ts';
 
 /**
  * Reads a request body with the manners of Go's encoding/json, on which clients have come to depend: unknown fields are ignored, null is
@@ -55,7 +56,7 @@ const complete = new Map<string, Record<string, WireSchema>>();
 function fieldsOf(name: string): Record<string, WireSchema> {
   let fields = complete.get(name);
   if (fields === undefined) {
-    fields = { ...SCHEMAS[name], ...RETIRED_FIELDS[name] };
+    fields = { ...(SCHEMAS[name] ?? UNDESCRIBED[name]), ...RETIRED_FIELDS[name] };
     complete.set(name, fields);
   }
   return fields;

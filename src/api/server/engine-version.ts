@@ -13,7 +13,7 @@ export function goArchitecture(): string {
 }
 
 /** `GET /version`. Clients print what they find and depend on the API versions only. */
-export function engineVersion(): SystemVersion {
+export function engineVersion({ experimental = false } = {}): SystemVersion {
   const common = {
     ApiVersion: NEWEST_VERSION,
     MinAPIVersion: OLDEST_VERSION,
@@ -26,8 +26,11 @@ export function engineVersion(): SystemVersion {
   };
   return {
     Platform: { Name: 'Hull' },
-    Components: [{ Name: 'Engine', Version: HULL_VERSION, Details: { ...common, Experimental: 'false' } }],
+    Components: [
+      { Name: 'Engine', Version: HULL_VERSION, Details: { ...common, Experimental: String(experimental) } },
+    ],
     Version: HULL_VERSION,
     ...common,
+    ...(experimental ? { Experimental: true } : {}),
   };
 }

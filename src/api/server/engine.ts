@@ -29,6 +29,7 @@ import type {
   Volume,
   VolumePruneResponse,
 } from '#/wire/generated.ts';
+import type { CheckpointCreateRequest, CheckpointSummary } from '#/wire/undescribed.ts';
 import type { StreamName } from './frames.ts';
 
 /** What the API asks of the engine it serves; `main/engine.ts` builds one. Each part is one concern of one room. */
@@ -39,6 +40,7 @@ export interface Engine {
   readonly stats: ContainerStats;
   readonly execs: ContainerExecs;
   readonly files: ContainerFiles;
+  readonly checkpoints: ContainerCheckpoints;
   /** Makes an image of a container; its id. */
   commit(reference: string, options: CommitOptions, signal: AbortSignal): Promise<string>;
   readonly images: ImageStore;
@@ -62,7 +64,8 @@ export interface ContainerLifecycle {
     readOnlyNonRecursive?: boolean;
     body: ContainerCreateBody;
   }): Promise<ContainerCreateResponse>;
-  start(reference: string): Promise<void>;
+  /** From its program's beginning, or from a checkpoint. */
+  start(reference: string, checkpoint?: CheckpointName): Promise<void>;
   stop(reference: string, options: StopOptions): Promise<void>;
   restart(reference: string, options: StopOptions): Promise<void>;
   kill(reference: string, signal?: string): Promise<void>;
@@ -160,6 +163,18 @@ export interface ContainerFiles {
   ): Promise<void>;
   changes(reference: string): Promise<{ Path: string; Kind: number }[]>;
   export(reference: string): Promise<AsyncIterable<Buffer>>;
+}
+
+export interface CheckpointName {
+  id: string;
+  /** Where it is kept, when not with the container. */
+  directory: string | undefined;
+}
+
+export interface ContainerCheckpoints {
+  create(reference: string, request: CheckpointCreateRequest): Promise<void>;
+  list(reference: string, directory?: string): CheckpointSummary[];
+  remove(reference: string, checkpoint: CheckpointName): void;
 }
 
 export interface CommitOptions {

@@ -24,6 +24,31 @@ export class OciCommand {
     ];
   }
 
+  /** Like `run`, from what `checkpoint` wrote to `images`. CRIU keeps its log in `work`. */
+  restore(
+    id: string,
+    bundle: string,
+    directory: string,
+    terminal: boolean,
+    checkpoint: { images: string; work: string },
+  ): string[] {
+    return [
+      ...this.#logged(directory),
+      'restore',
+      '--detach',
+      '--bundle',
+      bundle,
+      ...criu(checkpoint),
+      ...files(directory, terminal),
+      id,
+    ];
+  }
+
+  checkpoint(id: string, checkpoint: { images: string; work: string; leaveRunning: boolean }): string[] {
+    const stay = checkpoint.leaveRunning ? ['--leave-running'] : [];
+    return [...this.#base, 'checkpoint', ...criu(checkpoint), ...stay, id];
+  }
+
   exec(id: string, directory: string, processFile: string, terminal: boolean): string[] {
     return [
       ...this.#logged(directory),
@@ -60,6 +85,11 @@ export class OciCommand {
   #logged(directory: string): string[] {
     return [...this.#base, '--log', path.join(directory, 'log'), '--log-format', 'json'];
   }
+}
+
+/** Without --file-locks CRIU refuses a process that holds one; the other end of a lock is in the checkpoint too. */
+function criu({ images, work }: { images: string; work: string }): string[] {
+  return ['--image-path', images, '--work-path', work, '--file-locks'];
 }
 
 function files(directory: string, terminal: boolean): string[] {

@@ -9,7 +9,7 @@ import { findExecutable, SealedExecutable } from '#/host/sealed-executable.ts';
 import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
 
 import { OciCommand } from './oci-command.ts';
-import { OciTask, TASK_FILE } from './oci-task.ts';
+import { CRIU_DIRECTORY, OciTask, TASK_FILE } from './oci-task.ts';
 import { probeRuntime, type ProbeResult } from './probe.ts';
 import { SECCOMP_ANNOTATION, SeccompFilters } from './seccomp-filters.ts';
 
@@ -64,7 +64,7 @@ export class OciRuntime implements Runtime, Disposable {
   }
 
   async create(options: CreateTaskOptions): Promise<Task> {
-    const { id, bundle, spec, directory, io } = options;
+    const { id, bundle, spec, directory, io, checkpoint } = options;
     const cgroup = spec.linux.cgroupsPath;
     if (cgroup === undefined) throw invalid(`The specification of "${id}" does not name its cgroup`);
     if ((spec.process.terminal ?? false) !== io.terminal) {
@@ -77,7 +77,13 @@ export class OciRuntime implements Runtime, Disposable {
       monitor: this.#options.monitor,
       directory,
       io,
-      runtime: command.run(id, bundle, directory, io.terminal),
+      runtime:
+        checkpoint === undefined
+          ? command.run(id, bundle, directory, io.terminal)
+          : command.restore(id, bundle, directory, io.terminal, {
+              images: checkpoint,
+              work: path.join(directory, CRIU_DIRECTORY),
+            }),
     });
     // The monitor starts meanwhile; it needs neither before the start.
     try {

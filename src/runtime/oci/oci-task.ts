@@ -1,7 +1,7 @@
-import { mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { conflict, errnoCode, internal, messageOf } from '#/base/errors.ts';
+import { conflict, errnoCode, internal, messageOf, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { readCgroupStats } from '#/host/cgroup-stats.ts';
 import type { Cgroup } from '#/host/cgroups.ts';
@@ -19,13 +19,20 @@ import type {
 } from '#/runtime/runtime.ts';
 
 import { MONITOR_FILES, MonitoredProcess, writeDirectoryFile } from './monitored-process.ts';
+import { criuWords } from './criu-words.ts';
 import type { OciCommand } from './oci-command.ts';
+import { runtimeWords } from './runtime-words.ts';
 
 const SIGKILL = 9;
 const RUNTIME_DEADLINE_MS = 30_000;
+/** A checkpoint is as long as the memory of its processes. */
+const CHECKPOINT_DEADLINE_MS = 600_000;
 
 /** Kept in the task's directory, so that `load` can find the rest. */
 export const TASK_FILE = 'task';
+
+/** Where CRIU works, in the task's directory. */
+export const CRIU_DIRECTORY = 'criu';
 
 /** How much of an exec's id its directory is named after: the socket's path must stay under 108 bytes. */
 const EXEC_NAME_LENGTH = 12;
@@ -71,7 +78,12 @@ export class OciTask implements Task {
   }
 
   async start(): Promise<void> {
-    await this.process.start();
+    try {
+      await this.process.start();
+    } catch (error) {
+      const words = this.#criuWords('restore.log');
+      throw words === undefined ? error : internal(`criu: ${words}`, { cause: error });
+    }
     this.#options.onStarted?.(this.#options.command.stateDirectory(this.id));
   }
 
@@ -156,6 +168,40 @@ export class OciTask implements Task {
     }
   }
 
+  async checkpoint(directory: string, { leaveRunning }: { leaveRunning: boolean }): Promise<void> {
+    this.#mustRun();
+    const work = path.join(this.#options.directory, CRIU_DIRECTORY);
+    mkdirSync(work, { recursive: true, mode: 0o700 });
+    const [binary = '', ...args] = this.#options.command.checkpoint(this.id, {
+      images: directory,
+      work,
+      leaveRunning,
+    });
+    const { code, stderr } = await run(binary, args, { timeoutMs: CHECKPOINT_DEADLINE_MS });
+    if (code !== 0) throw this.#notCheckpointed(stderr.toString('utf8'));
+    if (!leaveRunning) await this.exited;
+  }
+
+  #notCheckpointed(said: string): Error {
+    // crun has the command only when it was built with CRIU.
+    if (said.includes('unknown command checkpoint')) {
+      return notImplemented(
+        'the OCI runtime was built without CRIU: create the container with a runtime that has it (--runtime runc)',
+      );
+    }
+    const words = this.#criuWords('dump.log');
+    return internal(words === undefined ? runtimeWords(said) : `criu: ${words}`);
+  }
+
+  #criuWords(log: string): string | undefined {
+    try {
+      return criuWords(readFileSync(path.join(this.#options.directory, CRIU_DIRECTORY, log), 'utf8'));
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw error;
+      return undefined;
+    }
+  }
+
   async remove(): Promise<void> {
     if (this.process.started && !this.process.ended) {
       throw conflict(`The task "${this.id}" is still running`);
@@ -163,6 +209,7 @@ export class OciTask implements Task {
     this.process.abandon();
     if (this.process.started) await this.#removeRuntimeState();
     for (const [id, exec] of this.#execs) this.#removeExec(id, exec);
+    rmSync(path.join(this.#options.directory, CRIU_DIRECTORY), { recursive: true, force: true });
     removeFiles(this.#options.directory, [...MONITOR_FILES, TASK_FILE]);
   }
 

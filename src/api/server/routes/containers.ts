@@ -61,7 +61,12 @@ export const containerRoutes: readonly Route[] = [
   }),
 
   route('POST', '/containers/{id}/start', async (exchange, engine) => {
-    await engine.lifecycle.start(exchange.parameter('id'));
+    const { query } = exchange;
+    const checkpoint = query.given('checkpoint');
+    await engine.lifecycle.start(
+      exchange.parameter('id'),
+      checkpoint === undefined ? undefined : { id: checkpoint, directory: query.given('checkpoint-dir') },
+    );
     exchange.empty();
   }),
 
