@@ -27,10 +27,21 @@ function logFile(t: TestContext): string {
   return path.join(directory, 'x.log');
 }
 
-async function texts(file: string, query: LogQuery = {}): Promise<string[]> {
-  const found: string[] = [];
+async function texts(file: string, query: LogQuery = {}, found: string[] = []): Promise<string[]> {
   for await (const entry of readLog(file, query)) found.push(entry.data.toString().trim());
   return found;
+}
+
+/** A follower that has read so many records already. */
+async function follow(
+  file: string,
+  ended: Promise<void>,
+  count: number,
+): Promise<{ reading: Promise<string[]> }> {
+  const found: string[] = [];
+  const reading = texts(file, { follow: ended }, found);
+  while (found.length < count) await sleep(5);
+  return { reading };
 }
 
 const range = (from: number, to: number): string[] =>
@@ -153,8 +164,7 @@ test('readLog() follows through several rotations at once, compressed or not', a
   const file = logFile(t);
   writeFileSync(file, line(0));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const reading = texts(file, { follow: ended });
-  await sleep(50);
+  const { reading } = await follow(file, ended, 1);
   let n = 1;
   for (let rotations = 0; rotations < 4; rotations++) {
     for (let number = 3; number > 0; number--) {
@@ -183,10 +193,8 @@ test('readLog() follows a file that somebody empties', async (t) => {
   const file = logFile(t);
   writeFileSync(file, line(0) + line(1));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const reading = texts(file, { follow: ended });
-  await sleep(50);
+  const { reading } = await follow(file, ended, 2);
   truncateSync(file);
-  await sleep(50);
   appendFileSync(file, line(2));
   end();
   assert.deepEqual(await reading, range(0, 2));
