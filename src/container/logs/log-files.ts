@@ -26,14 +26,21 @@ const MOST_TRIES = 20;
 export async function openLogFiles(path: string): Promise<LogFile[]> {
   for (let tries = 1; ; tries++) {
     const files: LogFile[] = [];
-    for (let number = 0; number <= MOST_FILES; number++) {
-      const file = await openNumbered(path, number);
-      if (file === undefined) break;
+    let file = await openNumbered(path, 0);
+    while (file !== undefined && files.length <= MOST_FILES) {
       files.push(file);
+      file = await openNumbered(path, files.length);
     }
-    if (tries === MOST_TRIES || !(await isRotated(path, files[0]))) return files;
+    if (tries === MOST_TRIES || !(await wasRotating(path, files))) return files;
     await closeLogFiles(files);
   }
+}
+
+/** The newest has another name since, or the others were just being given theirs: the oldest first, which leaves a gap that wanders. */
+async function wasRotating(path: string, files: readonly LogFile[]): Promise<boolean> {
+  const behindGap = await openNumbered(path, files.length + 1);
+  await behindGap?.handle.close();
+  return behindGap !== undefined || isRotated(path, files[0]);
 }
 
 export async function closeLogFiles(files: readonly LogFile[]): Promise<void> {
