@@ -19,6 +19,8 @@ export interface DaemonConfig {
   shutdownTimeout: number;
   metricsAddress?: string;
   tls?: TlsConfig;
+  /** Whether TLS was asked for or declined: without a word of either, TCP is served on the loopback alone. */
+  tlsSaid: boolean;
   registryMirrors: string[];
   insecureRegistries: string[];
   storageDriver?: string;

@@ -12,7 +12,7 @@ const directory = mkdtempSync(path.join(tmpdir(), 'hull-listen-'));
 const servers: Server[] = [];
 const warnings: string[] = [];
 const options: ListenerOptions = {
-  config: {},
+  config: { tlsSaid: false },
   logger: new Logger('info', (line) => warnings.push(line)),
   createServer: async () => {
     const server = createServer();
@@ -54,12 +54,15 @@ test('listen() takes the place of a socket that nobody listens on, never of a fi
   await assert.rejects(listen(`unix://${file}`, options), /address already in use/);
 });
 
-test('listen() takes tcp addresses, and warns when all of the network can reach them', async () => {
+test('listen() takes tcp addresses without TLS on the loopback, and others when it was declined', async () => {
   const [listener] = await listen('tcp://127.0.0.1:0', options);
   assert.match(listener?.address ?? '', /^127\.0\.0\.1:[1-9]\d*$/);
-  assert.deepEqual(warnings, []);
-  await listen('tcp://0.0.0.0:0', options);
   assert.match(warnings.join(''), /Binding to IP address without --tlsverify is insecure/);
+  await assert.rejects(
+    listen('tcp://0.0.0.0:0', options),
+    /explicitly specifying '--tls=false' or '--tlsverify=false'/,
+  );
+  await listen('tcp://0.0.0.0:0', { ...options, config: { tlsSaid: true } });
 });
 
 test('listen() refuses what it does not know', async () => {

@@ -1,4 +1,5 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lookup } from 'node:dns/promises';
+import { chmodSync, chownSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { connect, type ListenOptions, type Server } from 'node:net';
 import path from 'node:path';
 import { errnoCode } from '#/base/errors.ts';
@@ -13,7 +14,7 @@ export interface Listener {
 }
 
 export interface ListenerOptions {
-  config: Pick<DaemonConfig, 'group' | 'tls'>;
+  config: Pick<DaemonConfig, 'group' | 'tls' | 'tlsSaid'>;
   /** A server of the API, not yet listening; over TLS when it is given. */
   createServer: (tls?: TlsConfig) => Promise<Server>;
   logger: Logger;
@@ -36,7 +37,7 @@ export async function listen(host: string, options: ListenerOptions): Promise<Li
     case 'tcp':
       return [await listenTcp(rest, options)];
     case 'fd':
-      return await listenActivated(options);
+      return await listenActivated(rest, options);
     default:
       throw new Error(`invalid bind address (${host}): unsupported proto "${scheme}"`);
   }
@@ -95,12 +96,7 @@ function groupId(name: string): number | undefined {
 async function listenTcp(address: string, options: ListenerOptions): Promise<Listener> {
   const { tls } = options.config;
   const { host, port } = splitAddress(address, tls === undefined ? PORT : TLS_PORT);
-  if (tls?.verify !== true && !isLoopback(host)) {
-    options.logger.warn(
-      'Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has access to your network.',
-      { host: `tcp://${address}` },
-    );
-  }
+  if (tls?.verify !== true) await warnOfOpenPort(host, address, options);
   const server = await options.createServer(tls);
   await started(server, { host, port });
   const bound = server.address();
@@ -116,24 +112,60 @@ function splitAddress(address: string, defaultPort: number): { host: string; por
   return { host: match[1] || match[2] || 'localhost', port };
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+/** dockerd warns, waits, and says that it will refuse in the end; here what it only announces is so. */
+async function warnOfOpenPort(host: string, address: string, options: ListenerOptions): Promise<void> {
+  const { config, logger } = options;
+  const where = { host: `tcp://${address}` };
+  if (!config.tlsSaid && !(await isLoopback(host))) {
+    throw new Error(
+      `Binding to tcp://${address} without --tlsverify gives root access on this machine to everyone who has access to your network. You can override this by explicitly specifying '--tls=false' or '--tlsverify=false'`,
+    );
+  }
+  logger.warn(
+    'Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has access to your network.',
+    where,
+  );
+  logger.warn(
+    'Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be safe out there!',
+    where,
+  );
 }
 
-/** The sockets that systemd listens on for us. */
-async function listenActivated(options: ListenerOptions): Promise<Listener[]> {
+async function isLoopback(host: string): Promise<boolean> {
+  if (host === 'localhost') return true;
+  const { address } = await lookup(host);
+  return address === '::1' || address.startsWith('127.');
+}
+
+/** The sockets that systemd listens on for us: all of them, or the one of a number. */
+async function listenActivated(wanted: string, options: ListenerOptions): Promise<Listener[]> {
   const count =
     process.env['LISTEN_PID'] === String(process.pid) ? Number(process.env['LISTEN_FDS'] ?? 0) : 0;
   if (count === 0) {
     throw new Error('no sockets found via socket activation: make sure the service was started by systemd');
   }
+  const passed = Array.from({ length: count }, (_, index) => FIRST_ACTIVATED_FD + index);
+  const all = wanted === '' || wanted === '*';
+  if (!all && !/^\d+$/.test(wanted)) {
+    throw new Error(`failed to parse systemd fd address: should be a number: ${wanted}`);
+  }
+  const chosen = all ? passed : passed.filter((fd) => fd === Number(wanted));
+  if (chosen.length === 0) throw new Error('too few socket activated files passed in by systemd');
   const listeners: Listener[] = [];
-  for (let fd = FIRST_ACTIVATED_FD; fd < FIRST_ACTIVATED_FD + count; fd++) {
-    const server = await options.createServer();
+  for (const fd of chosen) {
+    const server = await options.createServer(isUnixSocket(fd) ? undefined : options.config.tls);
     await started(server, { fd } as ListenOptions);
     listeners.push({ address: `fd://${fd}`, close: () => {} });
   }
   return listeners;
+}
+
+/** proc_net_unix(5) lists all of them by their inodes. */
+function isUnixSocket(fd: number): boolean {
+  const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+  return new RegExp(`^(\\S+ ){6}${inode}( |$)`, 'm').test(
+    readFileSync('/proc/net/unix', 'utf8').replaceAll(/ +/g, ' '),
+  );
 }
 
 function started(server: Server, where: ListenOptions): Promise<void> {

@@ -137,3 +137,18 @@ test('parseDaemonFlags() takes what dockerd has and refuses the rest', () => {
   assert.throws(() => parseDaemonFlags(['--nonsense']), { message: 'unknown flag: --nonsense' });
   assert.throws(() => parseDaemonFlags(['-q']), { message: "unknown shorthand flag: 'q' in -q" });
 });
+
+test('readConfig() verifies clients unless that is declined, and takes any word about it for TLS', () => {
+  const verdict = (file: unknown, ...argv: string[]): unknown[] => {
+    const { tls, tlsSaid } = read(file, ...argv);
+    return [tls?.verify, tlsSaid];
+  };
+  assert.deepEqual(verdict(''), [undefined, false]);
+  assert.deepEqual(verdict('', '--tls'), [true, true]);
+  assert.deepEqual(verdict('', '--tls=false'), [undefined, true]);
+  assert.deepEqual(verdict('', '--tlsverify'), [true, true]);
+  assert.deepEqual(verdict('', '--tlsverify=false'), [false, true]);
+  assert.deepEqual(verdict({ tls: true, tlsverify: false }), [false, true]);
+  const { tls } = read({ tlsverify: true, tlscacert: '/a', tlscert: '/b', tlskey: '/c' });
+  assert.deepEqual(tls, { verify: true, authority: '/a', certificate: '/b', key: '/c' });
+});

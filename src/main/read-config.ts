@@ -46,6 +46,7 @@ export function readConfig(flags: FlagSet): DaemonConfig {
     runtimes: runtimes(values.map('runtimes')),
     network: networkConfig(values),
     container: containerDefaults(values),
+    tlsSaid: values.raw('tls') !== undefined || values.raw('tlsverify') !== undefined,
     withoutEffect: [...withoutEffect, ...flagsWithoutEffect(flags)],
     ...defined({
       group: values.text('group'),
@@ -118,9 +119,11 @@ function daemonLabels(labels: string[]): string[] {
   return labels;
 }
 
+/** TLS means to verify clients unless that is declined, and a word about verifying means TLS (moby's daemon/command/daemon.go). */
 function tlsConfig(values: Settings): TlsConfig | undefined {
-  const verify = values.flag('tlsverify', false);
-  if (!verify && !values.flag('tls', false)) return undefined;
+  const verifySaid = values.raw('tlsverify') !== undefined;
+  if (!verifySaid && !values.flag('tls', false)) return undefined;
+  const verify = values.flag('tlsverify', true);
   const directory = process.env['DOCKER_CERT_PATH'] ?? '/etc/hull';
   return {
     verify,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { RequestListener, Server, ServerOptions } from 'node:http';
+import { messageOf } from '#/base/errors.ts';
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -18,11 +19,11 @@ export async function createTlsServer(
 ): Promise<Server> {
   const { createServer } = await import('node:https');
   const [certificate, key, authority] = await Promise.all([
-    readFile(files.certificate),
-    readFile(files.key),
-    files.verify && files.authority !== undefined ? readFile(files.authority) : undefined,
+    readPem(files.certificate),
+    readPem(files.key),
+    files.verify && files.authority !== undefined ? readPem(files.authority) : undefined,
   ]);
-  const tls = {
+  const context = {
     cert: certificate,
     key,
     minVersion: 'TLSv1.2' as const,
@@ -30,5 +31,17 @@ export async function createTlsServer(
     allowHalfOpen: true,
     ...(authority === undefined ? {} : { ca: authority, requestCert: true, rejectUnauthorized: true }),
   };
-  return createServer({ ...options, ...tls }, listener);
+  try {
+    return createServer({ ...options, ...context }, listener);
+  } catch (error) {
+    throw new Error(`invalid TLS configuration: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function readPem(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new Error(`invalid TLS configuration: ${messageOf(error)}`, { cause: error });
+  }
 }
