@@ -37,7 +37,7 @@ async function fill(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const volume = await context.volumes.mount(name, id);
-  stack.defer(() => context.volumes.unmount(name, id));
+  stack.defer(() => context.volumes.unmount(name, id, { quiet: true }));
   const passages = stack.use(new Passages(context, id));
   try {
     const target = subpath ? passages.into(volume, subpath) : volume;

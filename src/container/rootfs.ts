@@ -29,13 +29,21 @@ export class RootFilesystems {
   readonly #mounted: Set<string>;
   readonly #disks = new SnapshotDisks();
 
-  /** `directory` holds the merged root filesystems, one a container; `layers` is where the snapshotter has layers mounted. */
-  constructor(snapshotter: Snapshotter, { directory, layers }: { directory: string; layers: string }) {
+  /**
+   * `directory` holds the merged root filesystems, one a container; `layers` and `disks` are where the snapshotter has layers and limited
+   * snapshots mounted.
+   */
+  constructor(
+    snapshotter: Snapshotter,
+    { directory, layers, disks }: { directory: string; layers: string; disks: string },
+  ) {
     this.#snapshotter = snapshotter;
     this.#directory = directory;
     this.#layers = layers;
     this.#mounted = new Set(listMounts().map((mount) => mount.target));
-    for (const key of snapshotter.listSnapshots()) this.#adoptDisk(key);
+    for (const mounted of this.#mounted) {
+      if (mounted.startsWith(`${disks}/`)) this.#adoptDisk(mounted);
+    }
   }
 
   /** Where the container's root filesystem is while it is mounted. */
@@ -155,12 +163,13 @@ export class RootFilesystems {
     return target;
   }
 
-  /** An earlier engine's mount goes on with the container's root; one that was only looked into is over. */
-  #adoptDisk(key: string): void {
-    const { disk } = this.#snapshotter.mounts(key);
-    if (disk === undefined || !this.#mounted.has(disk.directory)) return;
-    this.#disks.adopt(disk);
-    if (!this.isMounted(key)) this.#disks.release(disk);
+  /** An earlier engine's mount goes on with the container's root; one that was only looked into, or of what is deleted, is over. */
+  #adoptDisk(directory: string): void {
+    const key = path.basename(directory);
+    this.#disks.adopt({ directory });
+    if (!this.isMounted(key) || !this.#snapshotter.listSnapshots().includes(key)) {
+      this.#disks.release({ directory });
+    }
   }
 }
 

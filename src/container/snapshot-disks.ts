@@ -19,11 +19,11 @@ export class SnapshotDisks {
   }
 
   /** Counts what is mounted already, by an engine process before this one. */
-  adopt({ directory }: Disk): void {
+  adopt({ directory }: Pick<Disk, 'directory'>): void {
     this.#holds.set(directory, (this.#holds.get(directory) ?? 0) + 1);
   }
 
-  release({ directory }: Disk): void {
+  release({ directory }: Pick<Disk, 'directory'>): void {
     const holds = (this.#holds.get(directory) ?? 1) - 1;
     if (holds > 0) {
       this.#holds.set(directory, holds);

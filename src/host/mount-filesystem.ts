@@ -40,7 +40,10 @@ async function mountRemote(device: string, target: string, type: string, options
   const { code, stderr } = await run('mount', args, { timeoutMs: REMOTE_DEADLINE_MS });
   if (code === 0) return;
   const { flags, data } = parseMountFlags(options);
-  throw internal(mountFailure({ device, target, flags: flags & ~MS_RDONLY, data }, stderr.toString().trim()));
+  // `mount: TARGET: REASON.` and a line of advice.
+  const [said = ''] = stderr.toString().split('\n');
+  const why = said.replace(`mount: ${target}: `, '').replace(/\.$/, '');
+  throw internal(mountFailure({ device, target, flags: flags & ~MS_RDONLY, data }, why));
 }
 
 /** In the words of moby/sys's mount errors. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { readRootedFile } from './rooted-file.ts';
+import { openBeneath, readRootedFile } from './rooted-file.ts';
 
 test('readRootedFile() follows links as if the directory were the root', (t) => {
   const outside = mkdtempSync(path.join(tmpdir(), 'hull-rooted-'));
@@ -24,4 +24,32 @@ test('readRootedFile() follows links as if the directory were the root', (t) => 
   assert.equal(read('/etc/none'), undefined);
   assert.equal(read('/real'), undefined);
   assert.throws(() => readRootedFile(root, '/secret', 3), { kind: 'invalid' });
+});
+
+test('openBeneath() follows links as long as they stay below, and refuses those that lead out', (t) => {
+  const outside = mkdtempSync(path.join(tmpdir(), 'hull-beneath-'));
+  t.after(() => rmSync(outside, { recursive: true, force: true }));
+  const base = path.join(outside, 'base');
+  mkdirSync(path.join(base, 'a/b'), { recursive: true });
+  writeFileSync(path.join(base, 'a/b/file'), '');
+  symlinkSync('a', path.join(base, 'inside'));
+  symlinkSync('../a/b', path.join(base, 'a/back'));
+  symlinkSync('../..', path.join(base, 'a/up'));
+  symlinkSync('/etc', path.join(base, 'etc'));
+  symlinkSync('/proc/self/root', path.join(base, 'magic'));
+  const directory = openSync(base, 'r');
+  t.after(() => closeSync(directory));
+  for (const inside of ['a/b/file', 'inside/b/file', 'a/back/file', 'a/../a', '.'])
+    closeSync(openBeneath(directory, inside));
+  for (const [out, code] of [
+    ['..', 'EXDEV'],
+    ['a/../..', 'EXDEV'],
+    ['a/up', 'EXDEV'],
+    ['etc/passwd', 'EXDEV'],
+    ['/etc', 'EXDEV'],
+    ['magic/etc', 'EXDEV'],
+    ['none', 'ENOENT'],
+  ] as const) {
+    assert.throws(() => openBeneath(directory, out), { code }, out);
+  }
 });

@@ -83,10 +83,11 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const events = new EventLog();
   const leases = new Leases(database);
   const layerMounts = path.join(execRoot, 'layers');
+  const disks = path.join(execRoot, 'disks');
   const snapshotter = openStorage({
     root: dataRoot,
     mountRoot: layerMounts,
-    diskRoot: path.join(execRoot, 'disks'),
+    diskRoot: disks,
     driver: config.storageDriver,
     logger,
   });
@@ -100,7 +101,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   const containers = new Containers(database);
   const paths = new ContainerPaths(dataRoot, execRoot);
-  const rootfs = new RootFilesystems(snapshotter, { directory: paths.bundles, layers: layerMounts });
+  const rootfs = new RootFilesystems(snapshotter, { directory: paths.bundles, layers: layerMounts, disks });
   const userNamespaces = await openUserNamespaces({
     setting: config.usernsRemap,
     program: builtProgram('hull-namespaces'),

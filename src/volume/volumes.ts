@@ -191,11 +191,11 @@ export class Volumes {
     return source;
   }
 
-  async unmount(name: string, holder: string): Promise<void> {
+  async unmount(name: string, holder: string, { quiet = false } = {}): Promise<void> {
     const record = this.#find(name);
     if (record === undefined) return;
     await this.#driver(record.driver, name).unmount(record, holder);
-    this.#publish('unmount', record, { container: holder });
+    if (!quiet) this.#publish('unmount', record, { container: holder });
   }
 
   /** Counts a holder that the engine before this one had. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { tar } from '../tar-writer.ts';
@@ -98,7 +99,14 @@ onEveryEngine('storage limits', ({ check }) => {
     const idle = await api.run('echo x >/f', limited('50m'));
     await api.post(`/containers/${idle}/wait`).is(200);
     await daemon.kill();
+    // What a kill in the midst of a look at a container leaves, and of one that was deleted meanwhile.
+    const left = [idle, 'f'.repeat(64)].map((key) => path.join(daemon.execRoot, 'disks', key));
+    for (const directory of left) {
+      mkdirSync(directory);
+      execFileSync('mount', ['-t', 'tmpfs', 'left', directory], { timeout: 5000 });
+    }
     await daemon.start();
+    assert.deepEqual(readdirSync(path.join(daemon.execRoot, 'disks')), [id]);
     const before = await sizeOf(api, id);
     await until('the container writes on', async () => (await sizeOf(api, id)) > before);
     assert.equal(await sizeOf(api, idle), 2);
