@@ -177,11 +177,11 @@ function checkHostConfig(
     throw invalid(`unknown or invalid runtime name: ${host.Runtime}`);
   }
   if (host.Isolation && host.Isolation !== 'default') {
-    throw invalid(`invalid isolation ${JSON.stringify(host.Isolation)} on linux`);
+    throw invalid(`invalid isolation (${host.Isolation}): linux only supports 'default'`);
   }
   host.LogConfig = checkLogConfig(host.LogConfig, context.defaults.log) as HostConfig['LogConfig'];
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
-  warnings.push(...withoutEffect(host, context));
+  warnings.push(...withoutEffect(config, host, context));
   return { host, warnings };
 }
 

@@ -42,7 +42,7 @@ export function writeEtcFiles(
           addresses,
           extraHosts: hostConfig.ExtraHosts,
           links: links.map((link) => ({ address: link.address, names: linkNames(link) })),
-          gateway: networks.hostGateway,
+          gateways: networks.hostGateways,
         }),
   );
   write(

@@ -50,7 +50,9 @@ export async function joinNamespaces(
     record.config.Domainname = target.record.config.Domainname;
   } else {
     namespaces.network = ownsNetns ? context.paths.netns(record.id) : 'host';
-    await connectNetworks(context, container, undo, formerAddresses);
+    if (!record.config.NetworkDisabled) {
+      await connectNetworks(context, container, undo, formerAddresses);
+    }
   }
   return { namespaces, sharedMemory: ipc.sharedMemory };
 }

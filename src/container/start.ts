@@ -110,7 +110,7 @@ async function run(
       rootfs,
       user,
       hostname: record.config.Hostname || hostname(),
-      cgroupsPath: path.posix.join(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
+      cgroupsPath: cgroupPath(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
       namespaces,
       sharedMemory,
       mounts: mounts.map((mount) => checkedPropagation(mount, dataRoot)),
@@ -173,6 +173,11 @@ async function run(
   context.containers.save(container);
   updateParentsHosts(context, record);
   publish(context.events, container, 'start');
+}
+
+/** Below the root of the hierarchies, whatever way the parent is written. */
+function cgroupPath(parent: string, id: string): string {
+  return path.posix.join('/', parent, id);
 }
 
 /** What went wrong, with the exit code that the record and the clients get for it. */

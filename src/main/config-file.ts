@@ -29,6 +29,7 @@ const FILE_KEYS: Record<string, string> = {
 };
 /** Keys that no flag has. */
 const FILE_ONLY = [
+  'host-gateway-ip',
   'builder',
   'deprecated-key-path',
   'proxies',

@@ -61,6 +61,7 @@ export interface NetworkConfig {
   hostIp: string;
   mtu: number;
   dns: { servers: string[]; options: string[]; search: string[] };
+  hostGateways: string[];
 }
 
 /** What a container gets that says nothing itself. */

@@ -26,6 +26,7 @@ const USED = `
       --fixed-cidr string  IPv4 subnet for the default bridge network
   -G, --group string  Group for the unix socket (default "docker" where it exists, else "hull")
   -H, --host list  Daemon socket(s) to connect to
+      --host-gateway-ip list  IP addresses that the special 'host-gateway' string in --add-host resolves to (default the default bridge's)
       --icc  Enable inter-container communication for the default bridge network (default true)
       --init  Run an init in the container to forward signals and reap processes
       --init-path string  Path to the init binary
@@ -78,7 +79,6 @@ const ACCEPTED = `
       --feature list
       --firewall-backend string
       --fixed-cidr-v6 string
-      --host-gateway-ip list
       --http-proxy string
       --https-proxy string
       --ip-forward-no-drop

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { messageOf } from '#/base/errors.ts';
 import type { LogLevel } from '#/base/log.ts';
@@ -151,6 +152,7 @@ function networkConfig(values: Settings): NetworkConfig {
     iptables: values.flag('iptables', true),
     ipForward: values.flag('ip-forward', true),
     ipMasq: values.flag('ip-masq', true),
+    hostGateways: hostGateways(values),
     hostIp: values.text('ip') ?? '0.0.0.0',
     mtu: values.number('mtu', 1500),
     dns: { servers: values.list('dns'), options: values.list('dns-opts'), search: values.list('dns-search') },
@@ -215,6 +217,24 @@ function defaultIpcMode(mode = 'private'): string {
 function defaultCgroupnsMode(mode: string | undefined): string | undefined {
   if (mode === undefined || mode === 'host' || mode === 'private') return mode;
   throw new Error(`default cgroup namespace mode (${mode}) is invalid; use "host" or "private"`);
+}
+
+/** At most one of each family (moby's daemon/config/config.go). */
+function hostGateways(values: Settings): string[] {
+  const addresses = values.list('host-gateway-ips');
+  const old = values.text('host-gateway-ip');
+  if (old !== undefined && addresses.length === 0) addresses.push(old);
+  const families = addresses.map((address) => {
+    const family = isIP(address);
+    if (family === 0) throw new Error(`IP address is not correctly formatted: ${address}`);
+    return family;
+  });
+  for (const family of [4, 6]) {
+    if (families.filter((each) => each === family).length > 1) {
+      throw new Error(`only one IPv${family} host gateway IP address can be specified`);
+    }
+  }
+  return addresses;
 }
 
 /** One that is empty switches CDI off, as dockerd has it. */

@@ -8,7 +8,7 @@ test('hostsFile() has the standard names, the added ones, then the container', (
     domainname: 'example.com',
     addresses: ['172.17.0.2'],
     extraHosts: ['db:10.0.0.5', 'six=[2001:db8::1]', 'up:host-gateway'],
-    gateway: '172.17.0.1',
+    gateways: ['172.17.0.1', 'fd00::1'],
   });
   assert.equal(
     text,
@@ -22,6 +22,7 @@ test('hostsFile() has the standard names, the added ones, then the container', (
       '10.0.0.5\tdb',
       '2001:db8::1\tsix',
       '172.17.0.1\tup',
+      'fd00::1\tup',
       '172.17.0.2\tweb.example.com web',
       '',
     ].join('\n'),
@@ -59,4 +60,10 @@ test('parseExtraHost() refuses what has no name or no address', () => {
 
 test('hostnameFile() ends the line', () => {
   assert.equal(hostnameFile('web'), 'web\n');
+});
+
+test('hostsFile() does not make up an address of the host', () => {
+  assert.throws(() => hostsFile({ hostname: 'web', addresses: [], extraHosts: ['up:host-gateway'] }), {
+    message: 'unable to derive the IP value for host-gateway',
+  });
 });

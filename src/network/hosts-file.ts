@@ -21,8 +21,8 @@ export interface HostsFileOptions {
   /** `name:address` or `name=address`, as `--add-host` takes them. */
   extraHosts?: readonly string[] | null;
   links?: readonly { address: string; names: readonly string[] }[];
-  /** The address of the host as the container sees it. */
-  gateway?: string;
+  /** The addresses of the host as the container sees it. */
+  gateways?: readonly string[];
 }
 
 /** A container's /etc/hosts, in Docker's order: the standard names, what was added, linked containers, the container itself. */
@@ -32,12 +32,15 @@ export function hostsFile({
   addresses,
   extraHosts,
   links,
-  gateway,
+  gateways = [],
 }: HostsFileOptions): string {
   const lines = [...STANDARD];
   for (const extra of extraHosts ?? []) {
     const { name, address } = parseExtraHost(extra);
-    lines.push(`${address === HOST_GATEWAY ? (gateway ?? '127.0.0.1') : address}\t${name}`);
+    if (address === HOST_GATEWAY && gateways.length === 0) {
+      throw invalid('unable to derive the IP value for host-gateway');
+    }
+    for (const each of address === HOST_GATEWAY ? gateways : [address]) lines.push(`${each}\t${name}`);
   }
   for (const { address, names } of links ?? []) lines.push(`${address}\t${names.join(' ')}`);
   const full = domainname === '' ? hostname : `${hostname}.${domainname}`;

@@ -25,6 +25,8 @@ export interface NetworkOptions {
   /** `--ip`: where published ports without an address go. */
   hostIp: string;
   dns: DnsConfig;
+  /** `--host-gateway-ip`: what `host-gateway` stands for. */
+  hostGateways: readonly string[];
 }
 
 /** Docker's defaults. */
@@ -39,6 +41,7 @@ export function networkOptions(given: Partial<NetworkOptions> = {}): NetworkOpti
     mtu: 1500,
     hostIp: '0.0.0.0',
     dns: {},
+    hostGateways: [],
     ...given,
   };
 }

@@ -184,10 +184,12 @@ export class Networks {
     return this.#options.icc;
   }
 
-  /** The host's address on the default bridge: `host-gateway` of `--add-host`. */
-  get hostGateway(): string | undefined {
+  /** The host's addresses as containers see them, `host-gateway` of `--add-host`: as the daemon was told, else that on the default bridge. */
+  get hostGateways(): readonly string[] {
+    const told = this.#options.hostGateways;
+    if (told.length > 0) return told;
     const bridge = this.#records.networks().find(({ name }) => name === 'bridge');
-    return bridge?.ipam.config[0]?.gateway;
+    return (bridge?.ipam.config ?? []).flatMap(({ gateway }) => gateway ?? []);
   }
 
   /** Before the daemon ends: running containers keep their network; ports served by the daemon itself stop. */
@@ -234,8 +236,14 @@ export class Networks {
     if (pool === undefined)
       throw internal(`Cannot connect to network "${network.name}": it is not restored yet`);
     const wanted = asked.IPAMConfig?.IPv4Address ?? '';
-    if (wanted !== '' && isPredefined(network.name)) {
+    if ((wanted !== '' || asked.IPAMConfig?.IPv6Address) && isPredefined(network.name)) {
       throw invalid('user specified IP address is supported on user defined networks only');
+    }
+    if (asked.Aliases?.length && isPredefined(network.name)) {
+      throw invalid('network-scoped alias is supported only for containers in user defined networks');
+    }
+    if (asked.IPAMConfig?.LinkLocalIPs?.length) {
+      throw notImplemented('Link-local addresses are not implemented: leave LinkLocalIPs out');
     }
     const mac = asked.MacAddress ? parseMac(asked.MacAddress) : undefined;
     const address = wanted === '' ? allocateAgain(pool, request.formerAddress) : pool.take(wanted);

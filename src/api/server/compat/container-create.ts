@@ -1,3 +1,5 @@
+import { invalid } from '#/base/errors.ts';
+import type { RetiredContainerConfig } from '#/wire/retired-fields.ts';
 import type { ContainerCreateBody, HostConfig, Mount } from '#/wire/generated.ts';
 import type { ApiVersion } from '../version.ts';
 
@@ -54,16 +56,36 @@ const QUIRKS: readonly Quirk[] = [
 /** The body as a client of the newest API would have sent it. */
 export function adaptCreateBody(body: ContainerCreateBody, version: ApiVersion): ContainerCreateBody {
   const host = QUIRKS.reduce((config, quirk) => quirk(config, version), body.HostConfig ?? {});
-  return moveMacAddress({ ...body, HostConfig: host }, version);
+  return moveMacAddress({ ...body, HostConfig: host });
 }
 
-/** Before API 1.44 the hardware address stood beside the command; since then it is the endpoint's. */
-function moveMacAddress(body: ContainerCreateBody, version: ApiVersion): ContainerCreateBody {
-  const { MacAddress: address, ...rest } = body as ContainerCreateBody & { MacAddress?: string };
+/** The hardware address beside the command is the main endpoint's (moby's handleMACAddressBC); since API 1.44 it should stand there. */
+function moveMacAddress(body: ContainerCreateBody & RetiredContainerConfig): ContainerCreateBody {
+  const { MacAddress: address, ...rest } = body;
+  if (!address) return rest;
   const mode = body.HostConfig?.NetworkMode || 'default';
-  if (!address || !version.below('1.44') || /^(host|none|container:)/.test(mode)) return rest;
+  if (/^(host|container:)/.test(mode)) {
+    throw invalid('conflicting options: mac-address and the network mode');
+  }
   const name = mode === 'default' ? 'bridge' : mode;
   const endpoints = rest.NetworkingConfig?.EndpointsConfig ?? {};
+  const own = endpoints[name]?.MacAddress;
+  if (own && own !== address) {
+    throw invalid(
+      'the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty',
+    );
+  }
   const endpoint = { ...endpoints[name], MacAddress: address };
   return { ...rest, NetworkingConfig: { EndpointsConfig: { ...endpoints, [name]: endpoint } } };
+}
+
+/** What to tell a client that speaks as it should no longer. */
+export function createWarnings(
+  body: ContainerCreateBody & RetiredContainerConfig,
+  version: ApiVersion,
+): string[] {
+  if (!body.MacAddress || version.below('1.44')) return [];
+  return [
+    'The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.',
+  ];
 }

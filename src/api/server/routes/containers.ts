@@ -1,6 +1,6 @@
 import { invalid } from '#/base/errors.ts';
 import type { ContainerCreateBody, ContainerUpdateBody } from '#/wire/generated.ts';
-import { adaptCreateBody } from '../compat/container-create.ts';
+import { adaptCreateBody, createWarnings } from '../compat/container-create.ts';
 import { adaptInspect } from '../compat/container-inspect.ts';
 import type { StopOptions, WaitCondition } from '../engine.ts';
 import type { Exchange } from '../exchange.ts';
@@ -46,7 +46,8 @@ export const containerRoutes: readonly Route[] = [
     const readOnlyNonRecursive = version.below('1.44');
     const request = { body: adapted, readOnlyNonRecursive, ...defined({ name, platform }) };
     const created = await engine.lifecycle.create(request);
-    exchange.json(201, { Id: created.Id, Warnings: created.Warnings ?? [] });
+    const warnings = [...createWarnings(body, version), ...(created.Warnings ?? [])];
+    exchange.json(201, { Id: created.Id, Warnings: warnings });
   }),
 
   route('GET', '/containers/{id}/json', async (exchange, engine) => {
