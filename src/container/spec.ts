@@ -71,7 +71,7 @@ const SHM = '/dev/shm';
 
 /** The OCI specification of a container; pure. */
 export function containerSpec(record: ContainerRecord, inputs: SpecInputs, host: SpecHost): RuntimeSpec {
-  const { hostConfig } = record;
+  const { config, hostConfig, idMapping } = record;
   const privileged = hostConfig.Privileged ?? false;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const spec = defaultSpec({
@@ -95,11 +95,14 @@ export function containerSpec(record: ContainerRecord, inputs: SpecInputs, host:
   spec.mounts = allMounts(spec.mounts, inputs, hostConfig, host);
   spec.linux.cgroupsPath = inputs.cgroupsPath;
   spec.linux.namespaces = namespaces(spec, inputs, hostConfig, host.cgroupVersion);
-  if (record.idMapping !== undefined) {
-    spec.linux.uidMappings = record.idMapping.uids;
-    spec.linux.gidMappings = record.idMapping.gids;
+  if (idMapping !== undefined) {
+    spec.linux.uidMappings = idMapping.uids;
+    spec.linux.gidMappings = idMapping.gids;
   }
-  if (inputs.namespaces.uts !== 'host') spec.hostname = inputs.hostname;
+  if (inputs.namespaces.uts !== 'host') {
+    spec.hostname = inputs.hostname;
+    if (idMapping !== undefined && config.Domainname) spec.domainname = config.Domainname;
+  }
   const { devices, rules } = containerDevices(inputs.devices, hostConfig);
   spec.linux.devices = devices;
   spec.linux.resources = {
@@ -259,12 +262,16 @@ function sysctls(
   { config, hostConfig, idMapping }: ContainerRecord,
 ): Record<string, string> {
   const { network, ipc, uts } = inputs.namespaces;
-  // Not as the specification's `domainname`, which the runtimes of Debian 12 do not all know.
+  // Not as the specification's `domainname`, which runc 1.1 does not know, except where only that way is open: to whoever is not
+  // the host's root.
   const domainname: Record<string, string> = config.Domainname
     ? { 'kernel.domainname': config.Domainname }
     : {};
-  const wanted = { ...domainname, ...hostConfig.Sysctls };
-  checkSysctls(wanted, { network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' });
+  checkSysctls(
+    { ...domainname, ...hostConfig.Sysctls },
+    { network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' },
+  );
+  const wanted = { ...(idMapping === undefined ? domainname : {}), ...hostConfig.Sysctls };
   // Docker's: any process of a container may ping and listen below 1024; its namespace is its own. The kernel takes only groups that
   // the user namespace has.
   const lastGroup = idMapping === undefined ? 2 ** 31 - 1 : (idMapping.gids[0]?.size ?? 1) - 1;

@@ -5,6 +5,10 @@
 export const DIFFERENCES: Record<string, string> = {
   'system: an exec that a client detached from is told':
     '20.10 does not tell of it; later ones publish exec_detach, as Hull does',
+  'user namespaces: the IPC of the host can be shared: its message queues stay unseen':
+    'runc cannot mount the queues of a namespace that belongs to the host, and so does not start the container; Hull leaves them out',
+  'user namespaces: a domain name is set by whoever is not the host’s root':
+    'dockerd has it set as a sysctl, which only the host’s root may; Hull has crun set it by a system call',
   'user namespaces: what is copied out has the owners that the container knows':
     'dockerd maps the owners of what it unpacks, and packs them as the host numbers them: a copy out and in again would be nobody’s',
   'user namespaces: an image is the same in a user namespace and without':

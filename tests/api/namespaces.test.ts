@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 import { mountsUnder, until } from '../daemons.ts';
 import { type Api, field } from './client.ts';
@@ -285,6 +285,21 @@ onEveryEngine('namespaces', ({ check }) => {
     const first = 'head -1 /proc/self/cgroup';
     assert.match(await stdout(api, first, { CgroupnsMode: 'private' }), /:\/$/);
     assert.match(await stdout(api, first, { CgroupnsMode: 'host' }), /:\/.+\/[0-9a-f]{64}/);
+  });
+  check('annotations are kept, given to the runtime, and have names', async (api, daemon) => {
+    // They came with API 1.43.
+    if (daemon.name !== 'hull') return;
+    const body = { Image: 'busybox', Cmd: ['sleep', '600'], HostConfig: { Annotations: { 'a.b/c': 'd' } } };
+    const id = field(await api.post('/v1.43/containers/create', body).is(201), 'Id');
+    await api.post(`/containers/${id}/start`).is(204);
+    await api.get(`/v1.43/containers/${id}/json`).is(200, { HostConfig: { Annotations: { 'a.b/c': 'd' } } });
+    const bundle = readFileSync(`${daemon.execRoot}/containers/${id}/config.json`, 'utf8');
+    assert.equal((JSON.parse(bundle) as { annotations: Host }).annotations['a.b/c'], 'd');
+    await api
+      .post('/v1.43/containers/create', { ...body, HostConfig: { Annotations: { '': 'x' } } })
+      .is(400, {
+        message: 'invalid Annotations: the empty string is not permitted as an annotation key',
+      });
   });
   check(
     'what a daemon that was killed left shared is still shared, and goes with its owner',

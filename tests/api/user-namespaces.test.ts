@@ -252,6 +252,20 @@ onEveryEngine(
         '1\ntouch: /x: Read-only file system\nok',
       );
     });
+    check('a domain name is set by whoever is not the host’s root', async (api) => {
+      assert.equal(
+        await stdout(api, 'hostname -f', {}, { Hostname: 'box', Domainname: 'example.org' }),
+        'box.example.org',
+      );
+    });
+    check('the IPC of the host can be shared: its message queues stay unseen', async (api) => {
+      assert.equal(
+        await stdout(api, 'readlink /proc/self/ns/ipc; grep -c mqueue /proc/mounts; true', {
+          IpcMode: 'host',
+        }),
+        `${readlinkSync('/proc/self/ns/ipc')}\n0`,
+      );
+    });
     check(
       'a daemon that was killed finds its containers, and what it kept goes with them',
       async (api, daemon) => {
