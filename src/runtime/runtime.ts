@@ -80,15 +80,31 @@ export interface LogFile {
 
 /** Syslog messages as Docker's driver sends them. */
 export interface SyslogTarget {
-  /** `local` is a unix socket of either kind. */
-  transport: 'udp' | 'tcp' | 'unix' | 'unixgram' | 'local';
-  /** A path, or an IP address and port: `192.0.2.1:514`, `[2001:db8::1]:514`. */
-  address: string;
+  destination: SyslogDestination;
   /** 0 to 23. */
   facility: number;
   format: '' | 'rfc3164' | 'rfc5424' | 'rfc5424micro';
   tag: string;
 }
+
+export type SyslogDestination =
+  | {
+      /** `local` is a unix socket of either kind. */
+      transport: 'udp' | 'tcp' | 'unix' | 'unixgram' | 'local';
+      /** A path, or an IP address and port: `192.0.2.1:514`, `[2001:db8::1]:514`. */
+      address: string;
+    }
+  | {
+      transport: 'tls';
+      host: string;
+      port: string;
+      /** PEM files: authorities, other than the host's; what shows the server who we are. */
+      authorities?: string;
+      certificate?: string;
+      key?: string;
+      /** Whether the server's certificate must be an authority's, and for this host. */
+      verify: boolean;
+    };
 
 /** Records for systemd's journal, in its native protocol. */
 export interface JournalTarget {

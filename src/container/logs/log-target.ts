@@ -1,21 +1,18 @@
 import { existsSync } from 'node:fs';
-import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';
 import { internal, invalid, messageOf } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { parseBool, parseByteSize } from '#/base/go-scalars.ts';
-import type { JournalTarget, LogFile, LogTarget, SyslogTarget } from '#/runtime/runtime.ts';
+import type { JournalTarget, LogFile, LogTarget } from '#/runtime/runtime.ts';
 import type { ContainerPaths } from '../context.ts';
 import type { ContainerRecord } from '../record.ts';
 import { logAttributes } from './log-attributes.ts';
 import type { LogConfig } from './log-drivers.ts';
 import { type LogInfo, logInfo, logTag } from './log-info.ts';
 import { jsonFileRotation, localRotation, type Rotation } from './rotation.ts';
-import { parseSyslogOptions } from './syslog-options.ts';
+import { syslogTarget } from './syslog-target.ts';
 
 const DEFAULT_BUFFER = 1_000_000;
-// Where Docker's driver looks for the host's own syslog.
-const LOCAL_SYSLOGS = ['/dev/log', '/var/run/syslog', '/var/run/log'];
 
 type Options = LogConfig['Config'];
 
@@ -112,30 +109,6 @@ function logFile(file: string, rotation: Rotation, info: LogInfo): LogFile {
     ...rotation,
     ...(Object.keys(attributes).length > 0 ? { attributes } : {}),
   };
-}
-
-async function syslogTarget(info: LogInfo): Promise<SyslogTarget> {
-  const { address, facility, format } = parseSyslogOptions(info.options);
-  const shared = { facility, format, tag: logTag(info, hostname()) };
-  if (address === undefined) {
-    const local = LOCAL_SYSLOGS.find((file) => existsSync(file));
-    if (local === undefined) throw new Error('Unix syslog delivery error');
-    return { transport: 'local', address: local, ...shared };
-  }
-  if (address.transport === 'tcp+tls') throw new Error('syslog over TLS is not implemented');
-  if ('path' in address) return { transport: address.transport, address: address.path, ...shared };
-  const { transport, host, port } = address;
-  return { transport, address: await resolve(transport, host, port), ...shared };
-}
-
-/** The monitor knows no names: a container's syslog server has the address that its name had at the start. */
-async function resolve(network: string, host: string, port: string): Promise<string> {
-  try {
-    const { address, family } = await lookup(host || 'localhost');
-    return `${family === 6 ? `[${address}]` : address}:${port}`;
-  } catch (error) {
-    throw new Error(`dial ${network}: lookup ${host}: no such host`, { cause: error });
-  }
 }
 
 function journalTarget(info: LogInfo, socket: string): JournalTarget {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds dist/hull-monitor, or the file given, when it is older than its sources.
+# Builds dist/hull-monitor, or the file given, and hull-tls beside it, when they are older than their sources.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 exec make --silent -f "$here/Makefile" ${1:+OUT="$1"}

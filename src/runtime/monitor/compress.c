@@ -8,7 +8,7 @@ static pid_t compressor = -1;
 /* gzip replaces the file with one that ends in .gz, once that is whole. Where there is none the file stays as it is. */
 void compress_start(char *path)
 {
-	static const int ends[3] = { STDIN_FILENO, STDIN_FILENO, STDIN_FILENO };
+	static const int ends[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 	char *arguments[] = { "gzip", "-f", path, NULL };
 	compressor = spawn_program(arguments, ends);
 }

@@ -40,12 +40,12 @@ void journal_open(void)
 	if (options.journal == NULL)
 		return;
 	size_t size = LINE_SIZE + OWN_FIELDS;
-	for (char **field = options.journal_fields; *field != NULL; field++)
+	for (char **field = options.journal_fields; field != NULL && *field != NULL; field++)
 		size += strlen(*field) + 10;
 	buffer = malloc(size);
 	if (buffer == NULL)
 		abort();
-	for (char **field = options.journal_fields; *field != NULL; field++) {
+	for (char **field = options.journal_fields; field != NULL && *field != NULL; field++) {
 		size_t name = strcspn(*field, "=");
 		const char *value = *field + name + ((*field)[name] == '=');
 		fixed += encode_field(buffer + fixed, *field, name, value, strlen(value));

@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { UNSTARTED_MS = 10000, DRAIN_MS = 2000 };
+/* LOG_DRAIN_MS is how long Docker waits for a log. */
+enum { UNSTARTED_MS = 10000, DRAIN_MS = 2000, LOG_DRAIN_MS = 10000 };
 
 struct options options = { .log_max_files = 1 };
 enum state state = STATE_CREATED;
@@ -26,8 +27,8 @@ static int signal_fd;
 static int exit_status;
 static struct timespec exit_at;
 static char *start_error;
-/* When the wait for output of a process that has ended, or for a start, is over. */
-static int64_t deadline;
+/* When the wait for output of a process that has ended, or for a start, is over; and that for a log that is slow. */
+static int64_t deadline, log_deadline;
 
 int64_t monotonic_ms(void)
 {
@@ -53,10 +54,24 @@ static void usage(void)
 {
 	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--owner UID:GID] [--size ROWSxCOLUMNS]\n"
 	      "         [--log FILE [--log-max-size BYTES] [--log-max-files N] [--log-compress] [--log-attributes JSON]]\n"
-	      "         [--syslog TRANSPORT:ADDRESS --syslog-tag TAG [--syslog-facility N] [--syslog-format FORMAT]]\n"
+	      "         [--syslog TRANSPORT:ADDRESS --syslog-tag TAG [--syslog-facility N] [--syslog-format FORMAT]\n"
+	      "          [--syslog-relay PROGRAM|ARGUMENT]...]\n"
 	      "         [--journal SOCKET [--journal-field NAME=VALUE]...] [--log-buffer BYTES] -- RUNTIME ARGUMENT...\n",
 	      stderr);
 	_exit(2);
+}
+
+/* To a list that is NULL or ends with NULL. */
+static void append(char ***list, char *value)
+{
+	size_t count = 0;
+	while (*list != NULL && (*list)[count] != NULL)
+		count++;
+	*list = realloc(*list, (count + 2) * sizeof **list);
+	if (*list == NULL)
+		abort();
+	(*list)[count] = value;
+	(*list)[count + 1] = NULL;
 }
 
 static const char *parse_options(int argc, char **argv)
@@ -75,6 +90,7 @@ static const char *parse_options(int argc, char **argv)
 		{ "log-attributes", required_argument, NULL, 'A' },
 		{ "log-buffer", required_argument, NULL, 'B' },
 		{ "syslog", required_argument, NULL, 'y' },
+		{ "syslog-relay", required_argument, NULL, 'R' },
 		{ "syslog-tag", required_argument, NULL, 'T' },
 		{ "syslog-facility", required_argument, NULL, 'Y' },
 		{ "syslog-format", required_argument, NULL, 'O' },
@@ -85,9 +101,6 @@ static const char *parse_options(int argc, char **argv)
 	const char *directory = NULL;
 	unsigned rows, columns;
 	int option;
-	/* In place of what was read before them: there are no more fields than arguments. */
-	size_t fields = 0;
-	options.journal_fields = argv;
 	while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
 		switch (option) {
 		case 'd':
@@ -133,6 +146,9 @@ static const char *parse_options(int argc, char **argv)
 		case 'y':
 			options.syslog = optarg;
 			break;
+		case 'R':
+			append(&options.syslog_relay, optarg);
+			break;
 		case 'T':
 			options.syslog_tag = optarg;
 			break;
@@ -146,7 +162,7 @@ static const char *parse_options(int argc, char **argv)
 			options.journal = optarg;
 			break;
 		case 'J':
-			argv[fields++] = optarg;
+			append(&options.journal_fields, optarg);
 			break;
 		default:
 			usage();
@@ -155,7 +171,6 @@ static const char *parse_options(int argc, char **argv)
 	options.runtime = argv + optind;
 	if (directory == NULL || *options.runtime == NULL || (options.syslog != NULL && options.syslog_tag == NULL))
 		usage();
-	argv[fields] = NULL;
 	return directory;
 }
 
@@ -214,6 +229,7 @@ static void ended(int status)
 	exit_status = status;
 	clock_gettime(CLOCK_REALTIME, &exit_at);
 	deadline = monotonic_ms() + DRAIN_MS;
+	log_deadline = monotonic_ms() + LOG_DRAIN_MS;
 	stdin_close();
 }
 
@@ -265,6 +281,14 @@ static void finish(void)
 	clients_send_event(FRAME_EXIT, payload, sizeof payload);
 }
 
+/* Nothing more comes, and what came is where it belongs; or that took too long. */
+static bool is_over(void)
+{
+	if (output_ended())
+		return log_is_whole() || until(log_deadline) == 0;
+	return until(log_takes() ? deadline : log_deadline) == 0;
+}
+
 static bool is_waited_for(void)
 {
 	return process_ended || (state == STATE_CREATED && !clients_any());
@@ -274,7 +298,9 @@ static bool is_waited_for(void)
 static int patience(void)
 {
 	int left = sooner(stdio_patience(), log_patience());
-	return is_waited_for() ? sooner(left, until(deadline)) : left;
+	if (!is_waited_for())
+		return left;
+	return sooner(left, until(until(deadline) > 0 || !process_ended ? deadline : log_deadline));
 }
 
 static void turn(int timeout)
@@ -293,23 +319,24 @@ int main(int argc, char **argv)
 	const char *directory = parse_options(argc, argv);
 	/* Before anything of ours can get that number. */
 	bool had_client = is_socket(CREATOR_FD);
+	if (had_client)
+		fcntl(CREATOR_FD, F_SETFD, FD_CLOEXEC);
 	detach(directory);
 	log_open();
 	stdio_open();
 	clients_listen("sock");
-	if (had_client) {
-		fcntl(CREATOR_FD, F_SETFD, FD_CLOEXEC);
+	if (had_client)
 		clients_add(CREATOR_FD);
-	}
 	deadline = monotonic_ms() + UNSTARTED_MS;
 	while (state != STATE_ENDED) {
 		turn(patience());
+		runtime_start_if_ready();
 		had_client = had_client || clients_any();
 		if (state == STATE_CREATED && !clients_any() && (had_client || until(deadline) == 0)) {
 			clients_stop_listening();
 			break;
 		}
-		if (process_ended && ((output_ended() && log_is_whole()) || until(deadline) == 0))
+		if (process_ended && is_over())
 			finish();
 	}
 	while (!clients_idle())

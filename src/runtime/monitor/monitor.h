@@ -48,9 +48,10 @@ struct options {
 	const char *log_attributes; /* a JSON object, or NULL */
 	/* TRANSPORT:ADDRESS as outbox.h has them, or NULL. */
 	const char *syslog, *journal;
+	char **syslog_relay; /* a program that carries it there, NULL at the end, or NULL */
 	int syslog_facility;
 	const char *syslog_format, *syslog_tag; /* the format may be NULL */
-	char **journal_fields; /* NAME=VALUE, NULL at the end */
+	char **journal_fields; /* NAME=VALUE, NULL at the end, or NULL */
 	/* The process never waits for its log: beyond so many bytes that wait, records are dropped. */
 	bool log_may_drop;
 	size_t log_buffer;
@@ -107,11 +108,13 @@ void stdin_close(void);
 bool output_ended(void);
 void output_give_up(void);
 
-/* spawn.c: starts a program with these as 0, 1 and 2, no signal blocked or ignored; its pid, or -1 with errno. */
+/* spawn.c: starts a program with these as 0, 1 and 2 (one after the other: none may be a later one's number), no signal blocked or ignored; its pid, or -1 with errno. */
 pid_t spawn_program(char *const arguments[], const int ends[3]);
 
 /* oci_runtime.c */
+/* At the end of this turn, or of the one in which it is known whether the log's other end is there. */
 void runtime_start(void);
+void runtime_start_if_ready(void);
 void runtime_poll(void);
 /* A child was reaped: the runtime, the process, or nobody we know yet. */
 void runtime_child_ended(pid_t pid, int status);

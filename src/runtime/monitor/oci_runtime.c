@@ -124,14 +124,16 @@ static void run(void)
 void runtime_start(void)
 {
 	start_wanted = state == STATE_CREATED;
+}
+
+void runtime_start_if_ready(void)
+{
 	if (start_wanted && log_settled())
 		run();
 }
 
 void runtime_poll(void)
 {
-	if (start_wanted && log_settled())
-		run();
 	if (console_listener >= 0)
 		poll_add(console_listener, POLLIN, console_accept, NULL);
 	if (console_connection >= 0)

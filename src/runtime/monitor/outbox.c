@@ -17,6 +17,8 @@
 
 enum {
 	CONNECT_MS = 10000,
+	/* A program looks up a name and shakes hands as well. */
+	PROGRAM_MS = 30000,
 	FIRST_PAUSE_MS = 100,
 	LONGEST_PAUSE_MS = 5000,
 	/* A connection that ended sooner counts as an attempt that failed. */
@@ -40,8 +42,11 @@ struct outbox {
 		struct sockaddr_in ip;
 		struct sockaddr_in6 ip6;
 	} address;
-	/* 0: the connection was given to us, and there is no other. */
 	socklen_t address_length;
+	/* A program that connects for us; it is asked anew for each connection. */
+	char **program;
+	/* The connection was given to us, and there is no other. */
+	bool given;
 	/* For messages: what was asked for, for people. */
 	const char *transport, *place;
 	int type;
@@ -139,18 +144,23 @@ static void pause_before_next(struct outbox *outbox)
 	outbox->pause_ms = outbox->pause_ms * 2 < LONGEST_PAUSE_MS ? outbox->pause_ms * 2 : LONGEST_PAUSE_MS;
 }
 
-/* In the words of Go's net package, which users of Docker know. */
-static void attempt_failed(struct outbox *outbox, int error)
+static void attempt_failed(struct outbox *outbox, const char *why)
 {
-	if (!outbox->settled) {
-		char words[80];
-		snprintf(words, sizeof words, "%s", error == ETIMEDOUT ? "i/o timeout" : strerror(error));
-		words[0] = (char)tolower(words[0]);
-		snprintf(outbox->error, sizeof outbox->error, "dial %s %s: connect: %s", outbox->transport, outbox->place, words);
-		outbox->settled = true;
-	}
+	if (!outbox->settled)
+		snprintf(outbox->error, sizeof outbox->error, "%s", why);
+	outbox->settled = true;
 	close_connection(outbox);
 	pause_before_next(outbox);
+}
+
+/* In the words of Go's net package, which users of Docker know. */
+static void connect_failed(struct outbox *outbox, int error)
+{
+	char words[80], why[160];
+	snprintf(words, sizeof words, "%s", error == ETIMEDOUT ? "i/o timeout" : strerror(error));
+	words[0] = (char)tolower(words[0]);
+	snprintf(why, sizeof why, "dial %s %s: connect: %s", outbox->transport, outbox->place, words);
+	attempt_failed(outbox, why);
 }
 
 static void opened(struct outbox *outbox)
@@ -171,12 +181,49 @@ static void lost_connection(struct outbox *outbox)
 	}
 }
 
+static void run_program(struct outbox *outbox)
+{
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+		connect_failed(outbox, errno);
+		return;
+	}
+	const int stdio[3] = { ends[1], STDOUT_FILENO, STDERR_FILENO };
+	outbox->fd = ends[0];
+	pid_t pid = spawn_program(outbox->program, stdio);
+	int error = errno;
+	close(ends[1]);
+	if (pid < 0) {
+		connect_failed(outbox, error);
+		return;
+	}
+	outbox->connection = CONNECTING;
+	outbox->deadline = monotonic_ms() + PROGRAM_MS;
+}
+
+/* One byte when it is connected, else why it is not. */
+static void read_answer(struct outbox *outbox)
+{
+	char answer[sizeof outbox->error] = "";
+	ssize_t length = recv(outbox->fd, answer, sizeof answer - 1, MSG_DONTWAIT);
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (length > 0 && answer[0] == '+')
+		opened(outbox);
+	else
+		attempt_failed(outbox, length > 0 ? answer : "the connection was closed");
+}
+
 static void open_connection(struct outbox *outbox)
 {
+	if (outbox->program != NULL) {
+		run_program(outbox);
+		return;
+	}
 	outbox->fd = socket(outbox->address.any.sa_family, outbox->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (outbox->fd < 0 || connect(outbox->fd, &outbox->address.any, outbox->address_length) == 0) {
 		if (outbox->fd < 0)
-			attempt_failed(outbox, errno);
+			connect_failed(outbox, errno);
 		else
 			opened(outbox);
 	} else if (errno == EINPROGRESS) {
@@ -190,7 +237,7 @@ static void open_connection(struct outbox *outbox)
 		int error = errno;
 		if (outbox->either_type)
 			outbox->type = SOCK_DGRAM;
-		attempt_failed(outbox, error);
+		connect_failed(outbox, error);
 	}
 }
 
@@ -205,9 +252,23 @@ struct outbox *outbox_connect(const char *address)
 	return outbox;
 }
 
+struct outbox *outbox_relay(char **program)
+{
+	struct outbox *outbox = new_outbox();
+	outbox->program = program;
+	outbox->address.any.sa_family = AF_UNIX;
+	outbox->type = SOCK_STREAM;
+	outbox->transport = "by";
+	outbox->place = program[0];
+	open_connection(outbox);
+	return outbox;
+}
+
 struct outbox *outbox_adopt(int fd)
 {
 	struct outbox *outbox = new_outbox();
+	outbox->given = true;
+	outbox->address.any.sa_family = AF_UNIX;
 	outbox->fd = fd;
 	outbox->type = SOCK_SEQPACKET;
 	opened(outbox);
@@ -313,7 +374,7 @@ static bool keep(struct outbox *outbox, const void *data, size_t length)
 
 static bool can_connect(const struct outbox *outbox)
 {
-	return outbox->connection == CLOSED && outbox->address_length > 0;
+	return outbox->connection == CLOSED && !outbox->given;
 }
 
 void outbox_send(struct outbox *outbox, const void *data, size_t length)
@@ -361,18 +422,20 @@ void outbox_close(struct outbox *outbox)
 	close_connection(outbox);
 	while (outbox->first != NULL)
 		remove_first(outbox);
-	outbox->address_length = 0;
+	outbox->given = true;
 }
 
 static void ready(void *subject, short events)
 {
 	struct outbox *outbox = subject;
-	if (outbox->connection == CONNECTING) {
+	if (outbox->connection == CONNECTING && outbox->program != NULL) {
+		read_answer(outbox);
+	} else if (outbox->connection == CONNECTING) {
 		int error = 0;
 		socklen_t size = sizeof error;
 		getsockopt(outbox->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 		if (error != 0)
-			attempt_failed(outbox, error);
+			connect_failed(outbox, error);
 		else
 			opened(outbox);
 	} else if ((events & ~POLLOUT) != 0) {
@@ -390,7 +453,7 @@ void outbox_poll(struct outbox *outbox)
 {
 	int64_t now = monotonic_ms();
 	if (outbox->connection == CONNECTING && now >= outbox->deadline)
-		attempt_failed(outbox, ETIMEDOUT);
+		connect_failed(outbox, ETIMEDOUT);
 	if (can_connect(outbox) && outbox->first != NULL && now >= outbox->retry_at) {
 		open_connection(outbox);
 		if (outbox->connection == OPEN)
@@ -398,7 +461,8 @@ void outbox_poll(struct outbox *outbox)
 	}
 	/* Of a connection the end is waited for; datagrams only have errors, which come back with the next one. */
 	short events = outbox->type == SOCK_DGRAM ? 0 : POLLIN;
-	if (outbox->connection == CONNECTING || outbox->first != NULL)
+	bool connects = outbox->connection == CONNECTING && outbox->program == NULL;
+	if (connects || (outbox->connection == OPEN && outbox->first != NULL))
 		events |= POLLOUT;
 	if (outbox->fd >= 0 && events != 0)
 		poll_add(outbox->fd, events, ready, outbox);

@@ -17,6 +17,11 @@ struct outbox;
  * the two) a path. Begins to connect. NULL when it is no address.
  */
 struct outbox *outbox_connect(const char *address);
+/*
+ * Through a program, NULL at the end of its arguments, that carries what comes on its stdin, a stream socket, to where it belongs. It
+ * says "+" there once it is connected, or why it is not, and ends when the connection does.
+ */
+struct outbox *outbox_relay(char **program);
 /* Over a connected socket that keeps messages apart; once it is gone it stays so. */
 struct outbox *outbox_adopt(int fd);
 

@@ -7,7 +7,7 @@
 
 /* RFC 5424, table 2: what Docker's driver says of stdout and of stderr. */
 enum { SEVERITY_ERROR = 3, SEVERITY_INFORMATIONAL = 6 };
-enum { LONGEST_TAG = 1024 };
+enum { LONGEST_TAG = 1024, COUNT_SIZE = 12 };
 
 static struct outbox *outbox;
 static char hostname[256];
@@ -17,7 +17,7 @@ void syslog_open(void)
 	if (options.syslog == NULL)
 		return;
 	gethostname(hostname, sizeof hostname - 1);
-	outbox = outbox_connect(options.syslog);
+	outbox = options.syslog_relay != NULL ? outbox_relay(options.syslog_relay) : outbox_connect(options.syslog);
 	log_add(outbox);
 }
 
@@ -38,13 +38,18 @@ static void format_local(char text[48], const struct timespec *at, bool fraction
 	}
 }
 
+static bool is_rfc5424(void)
+{
+	return options.syslog_format != NULL && strncmp(options.syslog_format, "rfc5424", 7) == 0;
+}
+
 /* What stands before the message in each of Docker's formats. */
 static int format_header(char *text, size_t size, int priority, const struct timespec *at)
 {
 	const char *tag = options.syslog_tag, *format = options.syslog_format;
 	char time[48];
 	int pid = (int)getpid();
-	if (format != NULL && strncmp(format, "rfc5424", 7) == 0) {
+	if (is_rfc5424()) {
 		format_local(time, at, strcmp(format, "rfc5424micro") == 0);
 		return snprintf(text, size, "<%d>1 %s %s %.*s %d %.*s - ", priority, time, hostname, LONGEST_TAG, tag, pid,
 				LONGEST_TAG, tag);
@@ -59,12 +64,24 @@ static int format_header(char *text, size_t size, int priority, const struct tim
 
 void syslog_record(const struct record *record)
 {
-	static char message[2 * LONGEST_TAG + 512 + LINE_SIZE + 1];
+	/* What goes before the message is written so that it ends where the message begins. */
+	static char message[COUNT_SIZE + 2 * LONGEST_TAG + 512 + LINE_SIZE + 1];
 	if (outbox == NULL || record->length == 0)
 		return;
 	int severity = record->stream == STREAM_STDERR ? SEVERITY_ERROR : SEVERITY_INFORMATIONAL;
-	int header = format_header(message, sizeof message, options.syslog_facility * 8 + severity, &record->at);
-	memcpy(message + header, record->data, record->length);
-	message[(size_t)header + record->length] = '\n';
-	outbox_send(outbox, message, (size_t)header + record->length + 1);
+	char *start = message + COUNT_SIZE;
+	size_t size = sizeof message - COUNT_SIZE;
+	size_t length = (size_t)format_header(start, size, options.syslog_facility * 8 + severity, &record->at);
+	memcpy(start + length, record->data, record->length);
+	length += record->length;
+	start[length++] = '\n';
+	/* RFC 5425, 4.3: over TLS the length comes first. */
+	if (options.syslog_relay != NULL && is_rfc5424()) {
+		char count[COUNT_SIZE + 1];
+		size_t digits = (size_t)snprintf(count, sizeof count, "%zu ", length);
+		start -= digits;
+		length += digits;
+		memcpy(start, count, digits);
+	}
+	outbox_send(outbox, start, length);
 }

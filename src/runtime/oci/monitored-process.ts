@@ -3,7 +3,14 @@ import path from 'node:path';
 
 import { conflict, internal, invalid } from '#/base/errors.ts';
 import { spawnWithChannel } from '#/host/channel-process.ts';
-import type { Attachment, Exit, LogTarget, TaskIo, TerminalSize } from '#/runtime/runtime.ts';
+import type {
+  Attachment,
+  Exit,
+  LogTarget,
+  SyslogDestination,
+  TaskIo,
+  TerminalSize,
+} from '#/runtime/runtime.ts';
 
 import { openAttachment } from './attachment.ts';
 import { readExitRecord, writeExitRecord, type ExitRecord } from './exit-record.ts';
@@ -189,18 +196,18 @@ function runtimeEnvironment(): string[] {
   return [`PATH=${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`];
 }
 
-function monitorArguments({ directory, io, runtime }: Launch): string[] {
+function monitorArguments({ monitor, directory, io, runtime }: Launch): string[] {
   const args = ['--directory', directory];
   if (io.terminal) args.push('--terminal');
   if (io.stdin) args.push('--stdin');
   if (io.stdinOnce === true) args.push('--stdin-once');
   if (io.owner !== undefined) args.push('--owner', `${io.owner.uid}:${io.owner.gid}`);
   if (io.size !== undefined) args.push('--size', `${io.size.rows}x${io.size.columns}`);
-  if (io.log !== undefined) args.push(...logArguments(io.log));
+  if (io.log !== undefined) args.push(...logArguments(io.log, monitor));
   return [...args, '--', ...runtime];
 }
 
-function logArguments({ file, syslog, journal, buffer }: LogTarget): string[] {
+function logArguments({ file, syslog, journal, buffer }: LogTarget, monitor: string): string[] {
   const args: string[] = [];
   if (file !== undefined) {
     args.push('--log', file.path);
@@ -210,7 +217,7 @@ function logArguments({ file, syslog, journal, buffer }: LogTarget): string[] {
     if (file.attributes !== undefined) args.push('--log-attributes', goJson(file.attributes));
   }
   if (syslog !== undefined) {
-    args.push('--syslog', `${syslog.transport}:${syslog.address}`, '--syslog-tag', syslog.tag);
+    args.push(...destinationArguments(syslog.destination, monitor), '--syslog-tag', syslog.tag);
     args.push('--syslog-facility', String(syslog.facility));
     if (syslog.format !== '') args.push('--syslog-format', syslog.format);
   }
@@ -222,6 +229,16 @@ function logArguments({ file, syslog, journal, buffer }: LogTarget): string[] {
   }
   if (buffer !== undefined) args.push('--log-buffer', String(buffer));
   return args;
+}
+
+function destinationArguments(destination: SyslogDestination, monitor: string): string[] {
+  if (destination.transport !== 'tls') {
+    return ['--syslog', `${destination.transport}:${destination.address}`];
+  }
+  const { host, port, authorities = '', certificate = '', key = '', verify } = destination;
+  const program = path.join(path.dirname(monitor), 'hull-tls');
+  const relay = [program, host, port, authorities, certificate, key, verify ? '1' : '0'];
+  return ['--syslog', 'tls:', ...relay.flatMap((argument) => ['--syslog-relay', argument])];
 }
 
 /** As Go's encoding/json writes a map: keys in order, and nothing that ends a script or a line in HTML or JavaScript. */
