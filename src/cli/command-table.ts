@@ -20,6 +20,7 @@ const entry = (
 export const GROUPS: Readonly<Record<string, string>> = {
   checkpoint: 'Manage checkpoints',
   container: 'Manage containers',
+  context: 'Manage contexts',
   image: 'Manage images',
   network: 'Manage networks',
   system: 'Manage Hull',
@@ -177,6 +178,15 @@ export const COMMANDS: readonly CommandEntry[] = [
     'Block until one or more containers stop, then print their exit codes',
     () => import('./container/wait.ts'),
   ),
+  entry(
+    'context inspect',
+    [],
+    'Display detailed information on one or more contexts',
+    () => import('./context/inspect.ts'),
+  ),
+  entry('context ls', ['context list'], 'List contexts', () => import('./context/ls.ts')),
+  entry('context show', [], 'Print the name of the current context', () => import('./context/show.ts')),
+  entry('context use', [], 'Set the current docker context', () => import('./context/use.ts')),
   entry(
     'image bootstrap',
     [],

@@ -37,6 +37,8 @@ export interface Command {
   arguments: ArgumentCount;
   /** False: flags end at the first argument. Default true. */
   interspersed?: boolean;
+  /** It asks no daemon, and so runs where none can be made out. */
+  offline?: boolean;
   /** Resolves with the exit code; nothing means 0. */
   run(context: CommandContext): Promise<number | void>;
 }

@@ -3,7 +3,7 @@ import { messageOf } from '#/base/errors.ts';
 import { type ArgumentCount, type Command, StatusError } from './command.ts';
 import { COMMANDS, type CommandEntry, GROUPS } from './command-table.ts';
 import { configDirectory, readClientConfig } from './config/client-config.ts';
-import { chooseEndpoint } from './config/endpoint-choice.ts';
+import { chooseEndpoint, unreachable } from './config/endpoint-choice.ts';
 import { FlagError, FlagSet } from './flags/flag-set.ts';
 import { parseFlagSpecs } from './flags/flag-spec.ts';
 import type { Terminal } from './terminal.ts';
@@ -69,7 +69,10 @@ async function dispatch(
   }
   await checkArguments(path, command, flags.args.length);
   const config = readClientConfig(configDirectory(env), (text) => terminal.err(text));
-  const chosen = await chooseEndpoint(global, env, config, options.startDaemon);
+  const chosen = await chooseEndpoint(global, env, config, options.startDaemon).catch((error: unknown) => {
+    if (!command.offline) throw error;
+    return unreachable(global?.string('context') || env['DOCKER_CONTEXT'] || config.currentContext, error);
+  });
   const client = new ApiClient(chosen.endpoint, {
     version: (env['HULL_API_VERSION'] || env['DOCKER_API_VERSION']) ?? undefined,
     ...(config.HttpHeaders && { headers: config.HttpHeaders }),

@@ -12,7 +12,7 @@ export interface PruneOptions<Answer extends PruneAnswer> {
   path: string;
   flags: string;
   /** The question asked without `--force`, after `WARNING! `. */
-  warning: (all: boolean) => string;
+  warning: (all: boolean, apiVersion: string) => string;
   /** The filters the API is sent beside the user's. */
   implied?: (all: boolean) => readonly string[];
   /** Refuses flags that do not go together. */
@@ -33,7 +33,12 @@ export function pruneCommand<Answer extends PruneAnswer>(options: PruneOptions<A
       options.check?.(context);
       const all = flags.bool('all');
       if (!flags.bool('force')) {
-        await confirm(terminal, `WARNING! ${options.warning(all)}\nAre you sure you want to continue?`);
+        // What is removed may depend on the daemon's age.
+        await client.negotiate();
+        await confirm(
+          terminal,
+          `WARNING! ${options.warning(all, client.version)}\nAre you sure you want to continue?`,
+        );
       }
       const filters = encodeFilters([...flags.list('filter'), ...(options.implied?.(all) ?? [])]);
       const answer = await client.json<Answer>('POST', options.path, { query: { filters } });

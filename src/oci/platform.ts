@@ -50,10 +50,9 @@ const SYSTEMS = [
 /** Parses `linux/arm64/v8`, `linux` or `arm64`. Throws `invalid` in containerd's words. */
 export function parsePlatform(text: string, host: Platform = hostPlatform()): Platform {
   const parts = text.split('/');
-  if (!parts.every((part) => /^[A-Za-z0-9_.-]+$/.test(part)) || parts.length > 3) {
-    throw invalid(
-      `"${text}": platform specifier component must match "^[A-Za-z0-9_.-]+$" and have at most three parts: invalid argument`,
-    );
+  if (parts.length > 3) throw invalid(`"${text}": cannot parse platform specifier: invalid argument`);
+  if (!parts.every((part) => /^[A-Za-z0-9_.-]+$/.test(part))) {
+    throw invalid(`"${text}": platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument`);
   }
   const [first = '', second, variant] = parts;
   if (second !== undefined) {

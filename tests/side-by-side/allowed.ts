@@ -13,6 +13,7 @@ export const ALLOWED: Record<string, string> = {
     'Docker 27 writes fe00:: and ff00:: in their canonical form',
   "docker run --rm --dns 10.9.9.9 --dns-search example.org --dns-option ndots:2 busybox grep -v '^#' /etc/resolv.conf":
     'Docker 25 began to write the servers before the search list',
+  'docker run --rm --net container:nosuch busybox true': 'newer engines say what the container was looked for',
   'docker inspect --type image made': 'newer engines say "No such image" once',
   'docker image inspect nosuch': 'newer engines say "No such image" once',
   "docker inspect made --format '{{json .HostConfig}}'":
@@ -20,6 +21,7 @@ export const ALLOWED: Record<string, string> = {
   'docker exec made nosuchprogram': 'newer engines give 127 to a program that is not found',
   'docker rm renamed': 'the words of Docker 25 and later',
   'docker rm twice': 'the words of Docker 25 and later',
+  'docker update --restart nosuch busy': 'the words of Docker 25 and later',
   'docker run --rm --log-driver nosuch busybox true': 'log drivers are not plugins in Hull',
 };
 

@@ -36,6 +36,8 @@ const ARGUMENTS: Readonly<Record<string, readonly Source[]>> = {
   'image rm': ['images'],
   'image save': ['images'],
   'image tag': ['images', 'images'],
+  'context inspect': ['contexts'],
+  'context use': ['contexts'],
   inspect: ['objects'],
   'network connect': ['networks', 'containers'],
   'network disconnect': ['networks', 'containers'],

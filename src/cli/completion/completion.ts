@@ -16,6 +16,7 @@ zsh, likewise (the directory being one of $fpath, and compinit run):
   source <(hull completion zsh)
   hull completion zsh > /usr/local/share/zsh/site-functions/_hull`,
   arguments: { min: 1, max: 1 },
+  offline: true,
   async run({ args: [shell = ''], terminal }) {
     const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
     if (script === undefined)

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { errnoCode, messageOf } from '#/base/errors.ts';
 
 /** What of `~/.docker/config.json` this client honours; the file is docker's own. */
@@ -51,6 +51,23 @@ export function readClientConfig(directory: string, warn: (text: string) => void
     warn(`WARNING: Error parsing config file (${file}): ${messageOf(error)}\n`);
     return {};
   }
+}
+
+/**
+ * Makes a context the one of all commands to come; undefined for the default. What else the file holds stays as it is, and nobody ever reads half
+ * of it.
+ */
+export function writeCurrentContext(directory: string, name: string | undefined): void {
+  const file = `${directory}/config.json`;
+  const config = readClientConfig(directory, (text) => {
+    throw new Error(text.trimEnd());
+  });
+  delete config.currentContext;
+  if (name !== undefined) config.currentContext = name;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const partial = `${file}.${process.pid}`;
+  writeFileSync(partial, JSON.stringify(config, undefined, '\t'), { mode: 0o600 });
+  renameSync(partial, file);
 }
 
 /** The variables of a container that reaches the world through the user's proxies, unless `given` sets them otherwise. */

@@ -123,3 +123,26 @@ test('hull create gives containers the proxies of the configuration', async (t) 
   const { Env } = JSON.parse(state.bodies[0] ?? '') as { Env: string[] };
   assert.deepEqual(Env, ['A=b', 'HTTPS_PROXY=http://p:1', 'https_proxy=http://p:1']);
 });
+
+test('hull context shows and chooses contexts, and gets out of one that has gone', async (t) => {
+  const DOCKER_CONFIG = home(t, { auths: { r: {} } }, { far: { Host: 'tcp://far:2375' } });
+  const run = (...argv: string[]): ReturnType<typeof hull> =>
+    hull({ host: '' }, ['context', ...argv], '', { DOCKER_CONFIG });
+  assert.deepEqual(await run('use', 'far'), {
+    code: 0,
+    stdout: 'far\n',
+    stderr: 'Current context is now "far"\n',
+  });
+  assert.equal((await run('show')).stdout, 'far\n');
+  assert.deepEqual((await run('ls')).stdout.trimEnd().split(/ *\n/), [
+    'NAME      DESCRIPTION                               DOCKER ENDPOINT              ERROR',
+    `default   Current DOCKER_HOST based configuration   ${DEFAULT_HOST}`,
+    'far *                                               tcp://far:2375',
+  ]);
+  assert.equal((await run('inspect', '-f', '{{.Endpoints.docker.Host}}')).stdout, 'tcp://far:2375\n');
+  assert.match((await run('use', 'nope')).stderr, /^context "nope": context not found: /);
+  rmSync(path.join(DOCKER_CONFIG, 'contexts'), { recursive: true });
+  assert.match((await hull({ host: '' }, ['ps'], '', { DOCKER_CONFIG })).stderr, /^Failed to initialize: /);
+  assert.equal((await run('use', 'default')).code, 0);
+  assert.deepEqual(readClientConfig(DOCKER_CONFIG, assert.fail), { auths: { r: {} } });
+});

@@ -50,6 +50,11 @@ export async function chooseEndpoint(
   }
 }
 
+/** Stands for a daemon that cannot be made out, for commands that ask none. */
+export function unreachable(context: string | undefined, reason: unknown): ChosenEndpoint {
+  return { endpoint: { name: '', connect: () => Promise.reject(reason) }, context: context || 'default' };
+}
+
 function contextOfUser(hosts: readonly string[], env: Environment, config: ClientConfig): string {
   if (hosts.length > 0 || env['HULL_HOST'] || env['DOCKER_HOST']) return 'default';
   return env['DOCKER_CONTEXT'] || config.currentContext || 'default';

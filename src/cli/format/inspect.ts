@@ -10,6 +10,7 @@ export type DocumentKind =
   | 'network'
   | 'volume'
   | 'plugin'
+  | 'context'
   | 'config'
   | 'node'
   | 'secret'

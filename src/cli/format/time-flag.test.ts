@@ -11,6 +11,7 @@ test('parseTimeFlag() takes durations, moments and seconds', () => {
   assert.equal(parseTimeFlag('2024-05-01T12:00:00Z'), `${seconds}.000000000`);
   assert.equal(parseTimeFlag('2024-05-01T12:00:00.123456789Z'), `${seconds}.123456789`);
   assert.equal(parseTimeFlag('2024-05-01T14:00:00+02:00'), `${seconds}.000000000`);
+  assert.equal(parseTimeFlag('0'), '0');
   assert.equal(parseTimeFlag('1136073845.000000001'), '1136073845.000000001');
   assert.equal(parseTimeFlag('2024-05-01'), `${new Date(2024, 4, 1).getTime() / 1000}.000000000`);
   assert.equal(

@@ -12,6 +12,8 @@ const DATE = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?
  */
 export function parseTimeFlag(value: string, now = Date.now()): string {
   try {
+    // No duration, though it reads as one: the beginning of time.
+    if (value === '0') return value;
     // Whole seconds, as docker's clients say it.
     return String(Math.floor((now - parseDuration(value) / 1e6) / 1000));
   } catch {

@@ -1,3 +1,4 @@
+import { compareVersions } from '#/api/client/api-client.ts';
 import { pruneCommand, type PruneAnswer, removedList } from '../prune.ts';
 
 export const command = pruneCommand<PruneAnswer & { VolumesDeleted?: string[] | null }>({
@@ -7,8 +8,9 @@ export const command = pruneCommand<PruneAnswer & { VolumesDeleted?: string[] | 
       --filter filter  Provide filter values (e.g. "label=<label>")
   -f, --force  Do not prompt for confirmation
 `,
-  warning: (all) =>
-    `This will remove ${all ? 'all' : 'anonymous'} local volumes not used by at least one container.`,
+  warning: (all, apiVersion) =>
+    // Before API 1.42 there is nothing but all.
+    `This will remove ${all || compareVersions(apiVersion, '1.42') < 0 ? 'all' : 'anonymous'} local volumes not used by at least one container.`,
   implied: (all) => (all ? ['all=true'] : []),
   check({ flags }) {
     const given = flags.list('filter').find((filter) => filter.startsWith('all='));
