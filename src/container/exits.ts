@@ -18,6 +18,7 @@ export class Exits {
   readonly #context: ContainerContext;
   readonly #health: Health;
   readonly #restarts = new Map<string, NodeJS.Timeout>();
+  readonly #ooms = new Map<string, Disposable>();
   #closed = false;
 
   constructor(context: ContainerContext, health: Health) {
@@ -28,7 +29,26 @@ export class Exits {
   /** Called once for each run, by whoever started it or found it again. */
   watch(container: Container, task: Task): void {
     this.#health.watch(container);
+    // Without a limit of its own nothing is killed for want of it.
+    if (container.record.hostConfig.Memory) {
+      this.#ooms.set(
+        container.id,
+        task.watchOomKills(() => this.#onOomKill(container)),
+      );
+    }
     void this.#await(container, task);
+  }
+
+  /** One of its processes: the first one may go on without it. */
+  #onOomKill(container: Container): void {
+    container.record.state.oomKilled = true;
+    this.#context.containers.save(container);
+    publish(this.#context.events, container, 'oom');
+  }
+
+  #unwatchOom({ id }: Container): void {
+    this.#ooms.get(id)?.[Symbol.dispose]();
+    this.#ooms.delete(id);
   }
 
   /** Containers run on; this engine no longer looks after them. */
@@ -36,6 +56,7 @@ export class Exits {
     this.#closed = true;
     this.#health.close();
     for (const timer of this.#restarts.values()) clearTimeout(timer);
+    for (const watch of this.#ooms.values()) watch[Symbol.dispose]();
   }
 
   /** A restart that waits for its time is called off. */
@@ -71,13 +92,15 @@ export class Exits {
       if (container.task !== task) return;
       const phases = context.logger.phases('exit');
       this.#health.unwatch(container);
+      this.#unwatchOom(container);
+      const oomTold = record.state.oomKilled;
       await releaseRun(context, container, phases);
       const ranMs = exit.at.getTime() - Date.parse(record.state.startedAt);
       Object.assign(record.state, {
         status: 'exited',
         pid: 0,
         exitCode: exit.code,
-        oomKilled: exit.oomKilled,
+        oomKilled: exit.oomKilled || oomTold,
         finishedAt: exit.at.toISOString(),
       });
       if (exit.startError !== undefined) record.state.error = exit.startError;
@@ -95,7 +118,7 @@ export class Exits {
       await task.remove();
       container.task = undefined;
       phases.mark('task');
-      if (exit.oomKilled) publish(context.events, container, 'oom');
+      if (exit.oomKilled && !oomTold) publish(context.events, container, 'oom');
       publish(context.events, container, 'die', {
         exitCode: String(exit.code),
         execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),

@@ -128,6 +128,8 @@ export interface Task {
   pause(): Promise<void>;
   resume(): Promise<void>;
   stats(): Promise<TaskStats>;
+  /** Calls back when processes of it were killed for want of memory while it runs. Dispose to stop. */
+  watchOomKills(listener: () => void): Disposable;
   /** Host pids of the container's processes. */
   pids(): Promise<number[]>;
   /** Applies changed limits: the `linux.resources` object of the runtime specification. */

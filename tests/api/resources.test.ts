@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 
+import { until } from '../daemons.ts';
 import { type Api, field, type Json } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
@@ -137,5 +138,18 @@ onEveryEngine('resources', ({ check }) => {
     await api
       .post(`/containers/${id}/update`, { Devices: [{ PathOnHost: '/dev/null' }] })
       .is(200, { Warnings: ['Devices of a container cannot be updated.'] });
+  });
+  check('a process killed for want of memory is told of while the container goes on', async (api) => {
+    const since = Math.floor(Date.now() / 1000);
+    const id = await api.run('sleep 1; tail /dev/zero; sleep 60', {
+      HostConfig: { Memory: 16 * MEGABYTE, MemorySwap: 16 * MEGABYTE },
+    });
+    await until('it is marked', async () => {
+      const { State } = (await api.get(`/containers/${id}/json`).is(200)) as { State: Record<string, Json> };
+      return State['OOMKilled'] === true && State['Running'] === true;
+    });
+    const filters = encodeURIComponent(JSON.stringify({ container: [id], event: ['oom'] }));
+    const now = (Date.now() / 1000 + 0.1).toFixed(3);
+    await api.get(`/events?since=${since}&until=${now}&filters=${filters}`).is(200, { Action: 'oom' });
   });
 });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { conflict, errnoCode, internal, messageOf, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { readCgroupStats } from '#/host/cgroup-stats.ts';
+import { watchOomKills } from '#/host/cgroup-oom.ts';
 import type { Cgroup } from '#/host/cgroups.ts';
 import { killPid, run } from '#/host/process.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
@@ -145,6 +146,10 @@ export class OciTask implements Task {
 
   async stats(): Promise<TaskStats> {
     return readCgroupStats(this.#options.cgroup);
+  }
+
+  watchOomKills(listener: () => void): Disposable {
+    return watchOomKills(this.#options.cgroup, listener);
   }
 
   async pids(): Promise<number[]> {
