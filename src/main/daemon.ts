@@ -136,8 +136,8 @@ class Daemon {
   #reload(): void {
     try {
       const config = readConfig(this.#flags);
-      this.#logger.level = config.logLevel;
       this.#engine.reload(config);
+      this.#logger.level = config.logLevel;
       this.#logger.info('Reloaded configuration', { file: config.configFile });
     } catch (error) {
       this.#logger.error(messageOf(error));

@@ -225,8 +225,10 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       system: { info, version: () => programs.version(current) },
     },
     reload: (next) => {
+      const runtime = next.defaultRuntime ?? defaults.runtime;
+      if (!runtimes.has(runtime)) throw invalid(`specified default runtime '${runtime}' does not exist`);
       current = next;
-      Object.assign(defaults, containerDefaults(next, defaults.runtime));
+      Object.assign(defaults, containerDefaults(next, runtime));
       events.publish({
         type: 'daemon',
         action: 'reload',

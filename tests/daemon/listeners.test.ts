@@ -219,12 +219,21 @@ test('SIGHUP reads the file again and tells of it; a file that is wrong changes 
   await api
     .get('/info')
     .is(200, { Labels: ['a=2'], Debug: true, RegistryConfig: { Mirrors: ['https://mirror.example/'] } });
-  writeFileSync(file, '{"nonsense": 1}');
+  for (const [wrong, reason] of [
+    ['{"nonsense": 1}', "don't match any configuration option: nonsense"],
+    ['{"labels": ["a=3"], "default-runtime": "nosuch"}', "specified default runtime 'nosuch' does not exist"],
+  ] as const) {
+    writeFileSync(file, wrong);
+    process.kill(daemon.pid, 'SIGHUP');
+    await until('the reason is logged', () => daemon.log.includes(reason));
+    await api.get('/info').is(200, { Labels: ['a=2'] });
+  }
+  writeFileSync(file, '{"default-runtime": "runc"}');
   process.kill(daemon.pid, 'SIGHUP');
-  await until('the reason is logged', () =>
-    daemon.log.includes("don't match any configuration option: nonsense"),
-  );
-  await api.get('/info').is(200, { Labels: ['a=2'] });
+  await until('the default runtime is another', async () => {
+    const { DefaultRuntime: runtime } = (await api.get('/info').is(200)) as { DefaultRuntime: string };
+    return runtime === 'runc';
+  });
 });
 
 test('the socket is for root and the group that was named', async () => {
