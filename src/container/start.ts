@@ -24,7 +24,6 @@ import { wantedDevices } from './devices.ts';
 import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from './health.ts';
 import { makeDirectories } from './make-directories.ts';
-import { makeInitPlaces } from './init-places.ts';
 import { joinNamespaces, networkTarget } from './join-namespaces.ts';
 import { makeMountPoints } from './mount-points.ts';
 import { mountRootfs } from './mount-rootfs.ts';
@@ -96,7 +95,6 @@ async function run(
   using _ = passages;
   const { dataRoot } = context.paths;
   const owner = record.idMapping && mappedRoot(record.idMapping);
-  makeInitPlaces(rootfs, owner);
   makeMountPoints(rootfs, mounts, owner);
   const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir, owner);

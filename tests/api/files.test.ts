@@ -129,6 +129,8 @@ onEveryEngine('files', ({ check }) => {
 
   check('nothing changed is null', async (api) => {
     const id = await api.create();
+    assert.equal((await statOf(api, id, '/etc/hosts'))['size'], 0);
+    assert.equal((await statOf(api, id, '/etc/mtab'))['linkTarget'], '/proc/mounts');
     await api.get(`/containers/${id}/changes`).is(200, (value) => value === null);
     await api.get('/containers/none/changes').is(404, { message: 'No such container: none' });
   });

@@ -1,6 +1,16 @@
-import { lstatSync, statSync, constants, openSync, closeSync, realpathSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { ApiClient } from '#/api/client/api-client.ts';
+import { errnoCode } from '#/base/errors.ts';
 import { byteString } from '#/archive/tar-entry.ts';
 import { extractTar } from '#/archive/tree-extractor.ts';
 import { memberToTar } from '#/archive/tree-to-tar.ts';
@@ -23,7 +33,8 @@ container source to stdout.`,
   arguments: { min: 2, max: 2 },
   async run(context) {
     const [from, to] = context.args.map(splitArgument);
-    if (!from || !to || from.path === '') throw new Error('source can not be empty');
+    if (!from || !to || (from.path === '' && from.container === undefined))
+      throw new Error('source can not be empty');
     if (to.path === '') throw new Error('destination can not be empty');
     if (from.container !== undefined && to.container !== undefined) {
       throw new Error('copying between containers is not supported');
@@ -113,8 +124,9 @@ async function copyIn(context: CommandContext, from: string, container: string, 
       closeSync(parent);
     }
   }
-  if (!flags.bool('quiet'))
-    terminal.err(`Successfully copied ${decimalSize(size)} to ${container}:${place}\n`);
+  if (!flags.bool('quiet') && terminal.isTerminal(1)) {
+    terminal.err(`Successfully copied ${decimalSize(size, 3)} to ${container}:${place}\n`);
+  }
 }
 
 async function copyOut(context: CommandContext, container: string, from: string, to: string): Promise<void> {
@@ -156,8 +168,8 @@ async function copyOut(context: CommandContext, container: string, from: string,
     withoutXattrs: true,
     ...(name === sent ? {} : { rename: (member: string) => renamed(member, sent, name) }),
   });
-  if (!flags.bool('quiet') && terminal.isTerminal(2)) {
-    terminal.err(`Successfully copied ${decimalSize(size)} to ${absolute(to)}\n`);
+  if (!flags.bool('quiet') && terminal.isTerminal(1)) {
+    terminal.err(`Successfully copied ${decimalSize(size, 3)} to ${absolute(to)}\n`);
   }
 }
 
@@ -187,15 +199,35 @@ interface Source {
 
 function localSource(file: string, follow: boolean): Source & { parent: string; base: string } {
   const full = absolute(file);
-  const stats = lstatSync(full, { throwIfNoEntry: false });
+  const stats = statAt(full);
   if (stats === undefined) throw new Error(`lstat ${path.resolve(file)}: no such file or directory`);
   if (!follow && !/\/\.?$/.test(full)) {
     const [parent, base] = [path.dirname(full), path.basename(full)];
     return { name: base, isDirectory: stats.isDirectory(), parent, base };
   }
-  const real = realpathSync(full);
+  const real = realPath(full);
   const isDirectory = statSync(real).isDirectory();
   return { name: lastName(file), isDirectory, parent: path.dirname(real), base: path.basename(real) || '.' };
+}
+
+/** Undefined for what is not there. A final `/.` of something else than a directory is refused. */
+function statAt(full: string): Stats | undefined {
+  try {
+    return lstatSync(full, { throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoCode(error) === 'ENOTDIR') throw new Error('not a directory', { cause: error });
+    throw error;
+  }
+}
+
+function realPath(full: string): string {
+  try {
+    return realpathSync(full);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    const target = path.resolve(path.dirname(full), readlinkSync(full));
+    throw new Error(`lstat ${target}: no such file or directory`, { cause: error });
+  }
 }
 
 /** Docker's rules (moby's pkg/archive/copy.go, PrepareArchiveCopy): where to unpack, and under which name if not its own. */
