@@ -198,6 +198,30 @@ if (WORKS) {
         await say('two', 'got two 1');
       });
 
+      check(
+        'a server is there again on its port, where CRIU knows the sockets of the kernel',
+        async (api) => {
+          const ports = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] };
+          const line = 'mkdir /www; echo served > /www/index.html; echo up; exec httpd -f -h /www';
+          const id = await api.run(line, {
+            ExposedPorts: { '80/tcp': {} },
+            HostConfig: { Runtime: 'runc', PortBindings: ports },
+          });
+          const page = async (): Promise<string> => {
+            const container = await api.get(`/containers/${id}/json`).is(200);
+            const port = field(container, 'NetworkSettings', 'Ports', '80/tcp', 0, 'HostPort');
+            return (await fetch(`http://127.0.0.1:${port}/`)).text();
+          };
+          await until('a page', async () => (await page().catch(() => '')) === 'served\n');
+          const { status, body } = await api
+            .post(`/containers/${id}/checkpoints`, { CheckpointID: 'one', Exit: true })
+            .reply();
+          if (status === 201) await api.post(`/containers/${id}/start?checkpoint=one`).is(204);
+          else assert.match(body.toString(), /^\{"message":"Cannot checkpoint container \S+: .*criu/);
+          await until('the page again', async () => (await page().catch(() => '')) === 'served\n');
+        },
+      );
+
       check('it outlives a daemon that is killed, and goes with its container', async (api, daemon) => {
         const id = await api.run(COUNT, RUNC, 'kept');
         await counted(api, id, 3);

@@ -13,7 +13,8 @@ export const ALLOWED: Record<string, string> = {
     'Docker 27 writes fe00:: and ff00:: in their canonical form',
   "docker run --rm --dns 10.9.9.9 --dns-search example.org --dns-option ndots:2 busybox grep -v '^#' /etc/resolv.conf":
     'Docker 25 began to write the servers before the search list',
-  'docker run --rm --net container:nosuch busybox true': 'newer engines say what the container was looked for',
+  'docker run --rm --net container:nosuch busybox true':
+    'newer engines say what the container was looked for',
   'docker inspect --type image made': 'newer engines say "No such image" once',
   'docker image inspect nosuch': 'newer engines say "No such image" once',
   "docker inspect made --format '{{json .HostConfig}}'":

@@ -46,7 +46,7 @@ export class OciCommand {
 
   checkpoint(id: string, checkpoint: { images: string; work: string; leaveRunning: boolean }): string[] {
     const stay = checkpoint.leaveRunning ? ['--leave-running'] : [];
-    return [...this.#base, 'checkpoint', ...criu(checkpoint), ...stay, id];
+    return [...this.#base, '--log-format', 'json', 'checkpoint', ...criu(checkpoint), ...stay, id];
   }
 
   exec(id: string, directory: string, processFile: string, terminal: boolean): string[] {
