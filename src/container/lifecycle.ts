@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { conflict, EngineError, invalid, isKind, messageOf, notModified } from '#/base/errors.ts';
-import { type Filters, hasFilter, matchesLabels } from '#/base/filters.ts';
+import type { Filters } from '#/base/filters.ts';
 import { shortId } from '#/base/ids.ts';
-import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
 import type { TerminalSize } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody } from '#/wire/generated.ts';
 import { PruneTurn } from '#/state/prune-turn.ts';
@@ -12,6 +11,7 @@ import { type ContainerContext, publish } from './context.ts';
 import { createContainer, type CreateRequest } from './create.ts';
 import type { Exits } from './exits.ts';
 import type { Health } from './health.ts';
+import { pruneContainers } from './prune.ts';
 import { isRunning } from './record.ts';
 import { removeContainer } from './remove.ts';
 import { parseContainerName } from './names.ts';
@@ -265,31 +265,8 @@ export class Lifecycle {
 
   /** Deletes containers that do not run. */
   prune(filters: Filters = {}): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
-    return this.#pruning.run(() => this.#prune(filters));
-  }
-
-  async #prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
-    const deleted: string[] = [];
-    let reclaimed = 0;
-    for (const container of this.#context.containers.all()) {
-      const { record } = container;
-      if (isRunning(record) || !['created', 'exited', 'dead'].includes(record.state.status)) continue;
-      if (!matchesLabels(filters, 'label', record.config.Labels ?? {})) continue;
-      if (hasFilter(filters, 'label!') && matchesLabels(filters, 'label!', record.config.Labels ?? {}))
-        continue;
-      if (!isOlder(record.created, filters['until'])) continue;
-      const size = await this.#context.rootfs.writtenBytes(record.id);
-      try {
-        await this.remove(record.id, { force: false, volumes: false });
-      } catch (error) {
-        // Started or removed by someone else meanwhile.
-        if (isKind(error, 'conflict') || isKind(error, 'notFound')) continue;
-        throw error;
-      }
-      deleted.push(record.id);
-      reclaimed += size;
-    }
-    return { ContainersDeleted: deleted, SpaceReclaimed: reclaimed };
+    const remove = (id: string): Promise<void> => this.remove(id, { force: false, volumes: false });
+    return this.#pruning.run(() => pruneContainers(this.#context, filters, remove));
   }
 
   async #markStopped(container: Container): Promise<void> {
@@ -401,10 +378,4 @@ export class Lifecycle {
       );
     }
   }
-}
-
-function isOlder(created: string, until: readonly string[] | undefined): boolean {
-  const [limit] = until ?? [];
-  if (limit === undefined) return true;
-  return (parseTimestamp(created) ?? 0n) < parseUnixTime(limit);
 }
