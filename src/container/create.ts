@@ -5,6 +5,7 @@ import { conflict, internal, invalid, isKind, messageOf, notFound } from '#/base
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
 import { type IdMapping, mappedRoot } from '#/oci/id-mapping.ts';
+import { endpointWarnings } from '#/network/endpoint-options.ts';
 import type { ImageConfig } from '#/oci/image-config.ts';
 import { normalizeCapabilities } from '#/oci/capabilities.ts';
 import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
@@ -73,7 +74,8 @@ export async function createContainer(
   const mounts = withBorrowed(context, wanted, host.VolumesFrom ?? []);
   refuseMissingSources(mounts);
   const { links, warnings: linkWarnings } = resolveLinks(context, host.Links ?? []);
-  warnings.push(...linkWarnings);
+  const endpoints = networking?.EndpointsConfig ?? {};
+  warnings.push(...linkWarnings, ...Object.values(endpoints).flatMap(endpointWarnings));
   delete host.Links;
   const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
@@ -99,7 +101,7 @@ export async function createContainer(
       stoppedByUser: false,
     },
     links,
-    networks: wantedNetworks(context, host, networking?.EndpointsConfig ?? {}),
+    networks: wantedNetworks(context, host, endpoints),
     endpoints: [],
     restartCount: 0,
     runtime: host.Runtime ?? context.defaults.runtime,

@@ -18,6 +18,7 @@ import { AddressPool } from './address-pool.ts';
 import { BridgeDriver, ipv4Of } from './bridge-driver.ts';
 import { PREDEFINED, predefinedNetwork } from './default-networks.ts';
 import type { Endpoint, NetworkRecord, PortRequest } from './driver.ts';
+import { interfaceNameOf } from './endpoint-options.ts';
 import { macOfAddress, parseMac } from './mac-address.ts';
 import { type NetworkOptions, networkOptions } from './network-options.ts';
 import { NetworkRecords } from './network-records.ts';
@@ -245,6 +246,7 @@ export class Networks {
     if (asked.IPAMConfig?.LinkLocalIPs?.length) {
       throw notImplemented('Link-local addresses are not implemented: leave LinkLocalIPs out');
     }
+    const interfaceName = interfaceNameOf(asked);
     const mac = asked.MacAddress ? parseMac(asked.MacAddress) : undefined;
     const address = wanted === '' ? allocateAgain(pool, request.formerAddress) : pool.take(wanted);
     const endpointId = newId();
@@ -254,6 +256,7 @@ export class Networks {
         containerId: request.containerId,
         containerName: request.name,
         netns: request.netns,
+        ...(interfaceName === undefined ? {} : { interfaceName }),
         macAddress: mac ?? macOfAddress(address),
         ipv4Address: address,
         ports: request.ports ?? [],

@@ -112,4 +112,21 @@ describe('what the daemon is told', () => {
       /only one IPv4 host gateway IP address can be specified/,
     );
   });
+  test('an endpoint can have its interface named, and says what does nothing', async () => {
+    await using daemon = await startDaemon('hull');
+    const api = new Api(daemon.socket);
+    await api.post('/images/load?quiet=1', dockerArchive([busyboxImage()])).is(200);
+    const options = { 'com.docker.network.endpoint.ifname': 'lan0', other: '1' };
+    const body = {
+      Image: 'busybox',
+      Cmd: ['cat', '/sys/class/net/lan0/operstate'],
+      NetworkingConfig: { EndpointsConfig: { bridge: { DriverOpts: options } } },
+    };
+    const created = await api
+      .post('/containers/create', body)
+      .is(201, { Warnings: ['The endpoint option "other" has no effect.'] });
+    const id = field(created, 'Id');
+    await api.post(`/containers/${id}/start`).is(204);
+    await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 0 });
+  });
 });
