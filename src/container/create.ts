@@ -1,6 +1,7 @@
-import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { conflict, internal, invalid, isKind, messageOf, notFound } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
@@ -114,7 +115,11 @@ export async function createContainer(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));
   mkdirSync(context.paths.data(id), { recursive: true, mode: 0o710 });
-  if (idMapping !== undefined) admit(context.paths.data(id), idMapping);
+  if (idMapping !== undefined) {
+    // The others' root as well: who passes the data root is seen to there.
+    chmodSync(dirname(context.paths.data(id)), 0o711);
+    admit(context.paths.data(id), idMapping);
+  }
   await context.snapshotter.prepare(id, image.layers, { size: storageSize });
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {

@@ -4,6 +4,13 @@ import { startFailure } from './start-error.ts';
 
 const PREFIX = 'failed to create task for container: failed to create shim task: OCI runtime create failed:';
 
+test('startFailure() takes a sysctl that cannot be set for no command', () => {
+  const said = 'crun: open `/proc/sys/kernel/domainname`: Permission denied';
+  const failure = startFailure('crun', said, 'cmd');
+  assert.equal(failure.error.message, `${PREFIX} crun: ${said}: unknown`);
+  assert.equal(failure.exitCode, 128);
+});
+
 test('startFailure() says it in the words that clients read', () => {
   for (const [said, words, exitCode] of [
     [

@@ -25,8 +25,9 @@ const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitC
     exitCode: 127,
   },
   {
+    // What may not be opened of /proc/sys is a setting, and no command.
     pattern:
-      /(?:exec|open|open executable)[^\n]*?(?:`([^`]*)`)?[^\n]*: (?:Permission denied|Operation not permitted|Is a directory)/i,
+      /(?:exec|open|open executable)(?![^\n]*\/proc\/sys\/)[^\n]*?(?:`([^`]*)`)?[^\n]*: (?:Permission denied|Operation not permitted|Is a directory)/i,
     words: ([, file]) => `exec: "${file ?? ''}": permission denied`,
     exitCode: 126,
   },

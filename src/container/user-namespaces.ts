@@ -63,8 +63,8 @@ export class UserNamespaces {
     refuseOldKernel(this.#options.kernel);
     const root = mappedRoot(mapping);
     for (const directory of this.#options.roots) {
-      // Our own may be opened, as dockerd does it; those above are somebody else's.
-      chmodSync(directory, 0o711);
+      // Our own may be opened, to that root alone; those above are somebody else's.
+      if (!mayPass(directory, root)) admit(directory, mapping);
       for (let at = directory; at !== '/'; at = path.dirname(at)) {
         if (mayPass(at, root)) continue;
         throw invalid(
@@ -93,6 +93,7 @@ export class UserNamespaces {
 
   /** Makes a container's own, and with `network` the network namespace that belongs to it. */
   async make(mapping: IdMapping, files: { user: string; network?: string }): Promise<void> {
+    this.refuseImpossible(mapping);
     for (const file of Object.values(files)) mkdirSync(path.dirname(file), { recursive: true, mode: 0o711 });
     const maps = { uids: kernelMap(mapping.uids), gids: kernelMap(mapping.gids) };
     await makeUserNamespace(this.#options.program, maps, files);
@@ -142,8 +143,9 @@ function mayPass(directory: string, { uid, gid }: Owner): boolean {
   return (stat.uid === uid && (stat.mode & 0o100) !== 0) || (stat.gid === gid && (stat.mode & 0o010) !== 0);
 }
 
-/** Lets the root of a mapping pass a container's own directory on the host, and nobody else. */
+/** Lets the root of a mapping pass a directory of the engine's, and nobody else. */
 export function admit(directory: string, mapping: IdMapping): void {
-  chmodSync(path.dirname(directory), 0o711);
-  chownSync(directory, 0, mappedRoot(mapping).gid);
+  const { mode, uid } = statSync(directory);
+  chownSync(directory, uid, mappedRoot(mapping).gid);
+  chmodSync(directory, (mode & 0o7777) | 0o010);
 }
