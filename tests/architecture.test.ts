@@ -66,3 +66,10 @@ test('every import points to the same room or one below', () => {
   }
   assert.deepEqual(wrong, []);
 });
+
+test("the client's bundle, which runs as a script, imports none of Node's own modules when it runs", () => {
+  const wrong = ['cli/**/*.ts', 'api/client/**/*.ts']
+    .flatMap((pattern) => globSync(pattern, { cwd: SOURCE }))
+    .filter((file) => /import\(\s*'node:/.test(readFileSync(path.join(SOURCE, file), 'utf8')));
+  assert.deepEqual(wrong, []);
+});

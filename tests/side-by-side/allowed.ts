@@ -28,6 +28,8 @@ export const ALLOWED: Record<string, string> = {
 
 /** The same for Hull's own CLI beside the docker CLI, both talking to Hull. */
 export const ALLOWED_CLI: Record<string, string> = {
+  "docker image inspect layered:v1 --format '{{json .Config}}'":
+    'hull shows all that the engine says, docker only the fields of its own version of the structure',
   "docker inspect made --format '{{json .HostConfig}}'":
     'hull shows all that the engine says, docker only the fields of its own version of the structure',
   "docker image inspect layered:v1 --format '{{json .Config.ExposedPorts}} {{.Config.User}} {{.Architecture}} {{.Os}} {{.Id}}'":

@@ -57,7 +57,8 @@ export function parseEndpoint(host: string, tls?: TlsFiles): Endpoint {
   return {
     name,
     connect: async () => {
-      const { connect } = await import('node:tls');
+      // Loaded only here, and so: `import()` is not to be had in the script that the client's bundle runs as.
+      const { connect } = process.getBuiltinModule('node:tls');
       const read = (file: string | undefined): Buffer | undefined =>
         file === undefined ? undefined : readFileSync(file);
       const options = {
