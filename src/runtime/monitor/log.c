@@ -13,6 +13,11 @@
 static struct outbox *outboxes[2];
 static size_t outbox_count;
 
+/* Records that were dropped and not told of yet, and when that may be done. */
+enum { TELL_PAUSE_MS = 10000 };
+static uint32_t dropped;
+static int64_t tell_at;
+
 /*
  * Where the process must not wait for the file, another process writes it: a file can be as slow as any server, and nothing can be
  * written to it without waiting. One packet is one record: this, and then its bytes.
@@ -155,15 +160,30 @@ bool log_child_ended(pid_t pid)
 	return true;
 }
 
+/* Told at once, and then not too often. */
+static void tell_dropped(int64_t now)
+{
+	for (size_t i = 0; i < outbox_count; i++)
+		dropped += outbox_take_dropped(outboxes[i]);
+	if (dropped == 0 || now < tell_at)
+		return;
+	unsigned char payload[4];
+	put_u32(payload, dropped);
+	clients_send_event(FRAME_DROPPED, payload, sizeof payload);
+	dropped = 0;
+	tell_at = now + TELL_PAUSE_MS;
+}
+
 void log_poll(void)
 {
 	for (size_t i = 0; i < outbox_count; i++)
 		outbox_poll(outboxes[i]);
+	tell_dropped(monotonic_ms());
 }
 
 int log_patience(void)
 {
-	int patience = -1;
+	int patience = dropped > 0 ? until(tell_at) : -1;
 	for (size_t i = 0; i < outbox_count; i++)
 		patience = sooner(patience, outbox_patience(outboxes[i]));
 	return patience;
@@ -174,5 +194,6 @@ void log_close(void)
 	json_file_close();
 	for (size_t i = 0; i < outbox_count; i++)
 		outbox_close(outboxes[i]);
+	tell_dropped(INT64_MAX - TELL_PAUSE_MS);
 	options.syslog = options.journal = NULL;
 }

@@ -23,6 +23,7 @@ enum frame_type {
 	FRAME_STARTED = 0x21,
 	FRAME_FAILED = 0x22,
 	FRAME_EXIT = 0x23,
+	FRAME_DROPPED = 0x24,
 };
 
 enum { ATTACH_OUTPUT = 1, ATTACH_STDIN = 2 };

@@ -59,6 +59,7 @@ struct outbox {
 	int pause_ms;
 	bool settled;
 	char error[160];
+	uint32_t dropped;
 };
 
 static struct outbox *new_outbox(void)
@@ -379,8 +380,6 @@ static bool can_connect(const struct outbox *outbox)
 
 void outbox_send(struct outbox *outbox, const void *data, size_t length)
 {
-	if (outbox->connection == CLOSED && !can_connect(outbox))
-		return;
 	if (can_connect(outbox) && monotonic_ms() >= outbox->retry_at)
 		open_connection(outbox);
 	size_t sent = 0;
@@ -393,7 +392,9 @@ void outbox_send(struct outbox *outbox, const void *data, size_t length)
 		else if (errno != EAGAIN)
 			lost_connection(outbox);
 	}
-	if (keep(outbox, data, length) && sent > 0)
+	if ((outbox->connection == CLOSED && outbox->given) || !keep(outbox, data, length))
+		outbox->dropped++;
+	else if (sent > 0)
 		outbox->sent_of_first = sent;
 }
 
@@ -417,11 +418,20 @@ bool outbox_empty(const struct outbox *outbox)
 	return outbox->first == NULL || (outbox->connection == CLOSED && monotonic_ms() < outbox->retry_at);
 }
 
+uint32_t outbox_take_dropped(struct outbox *outbox)
+{
+	uint32_t dropped = outbox->dropped;
+	outbox->dropped = 0;
+	return dropped;
+}
+
 void outbox_close(struct outbox *outbox)
 {
 	close_connection(outbox);
-	while (outbox->first != NULL)
+	while (outbox->first != NULL) {
+		outbox->dropped++;
 		remove_first(outbox);
+	}
 	outbox->given = true;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct outbox;
 
@@ -27,6 +28,8 @@ struct outbox *outbox_adopt(int fd);
 
 /* Dropped when too much waits. */
 void outbox_send(struct outbox *outbox, const void *data, size_t length);
+/* How many were dropped since this was last asked. */
+uint32_t outbox_take_dropped(struct outbox *outbox);
 
 /* The first attempt to connect has succeeded or failed; why it failed, or NULL. */
 bool outbox_settled(const struct outbox *outbox);
@@ -35,6 +38,7 @@ const char *outbox_error(const struct outbox *outbox);
 bool outbox_takes(const struct outbox *outbox);
 /* Nothing waits, or there is nobody to wait for. */
 bool outbox_empty(const struct outbox *outbox);
+/* What still waits is dropped. */
 void outbox_close(struct outbox *outbox);
 
 void outbox_poll(struct outbox *outbox);

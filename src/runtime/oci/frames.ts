@@ -10,6 +10,7 @@ export const FRAME = {
   started: 0x21,
   failed: 0x22,
   exit: 0x23,
+  dropped: 0x24,
 } as const;
 
 export const ATTACH_OUTPUT = 1;

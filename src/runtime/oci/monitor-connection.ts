@@ -21,6 +21,8 @@ export interface MonitorEvents {
   started?: (pid: number) => void;
   failed?: (text: string) => void;
   exit?: (exit: { code: number; at: Date }) => void;
+  /** So many records of the log were lost: nobody took them. */
+  dropped?: (records: number) => void;
   /** An empty piece ends the stream. */
   output?: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
   closed?: () => void;
@@ -131,6 +133,9 @@ export class MonitorConnection implements Disposable {
         break;
       case FRAME.exit:
         events.exit?.({ code: payload.readUInt32BE(0), at: dateOfNanoseconds(payload.readBigUInt64BE(8)) });
+        break;
+      case FRAME.dropped:
+        events.dropped?.(payload.readUInt32BE(0));
         break;
       default:
         this.#stream.destroy(internal(`The monitor sent a frame of unknown type ${type}`));

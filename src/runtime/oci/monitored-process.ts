@@ -43,6 +43,7 @@ export class MonitoredProcess {
   readonly #start = Promise.withResolvers<void>();
   readonly #monitorLost: () => void;
   readonly #oomKilled: () => boolean;
+  readonly #logDropped: ((records: number) => void) | undefined;
   #connection: MonitorConnection | undefined;
   #pid = 0;
   #started = false;
@@ -57,12 +58,13 @@ export class MonitoredProcess {
   constructor(
     directory: string,
     io: Pick<TaskIo, 'stdin'>,
-    hooks: { monitorLost: () => void; oomKilled: () => boolean },
+    hooks: { monitorLost: () => void; oomKilled: () => boolean; logDropped?: (records: number) => void },
   ) {
     this.directory = directory;
     this.#io = io;
     this.#monitorLost = hooks.monitorLost;
     this.#oomKilled = hooks.oomKilled;
+    this.#logDropped = hooks.logDropped;
     this.exited = this.#exit.promise;
     this.#hello.promise.catch(() => {});
     this.#start.promise.catch(() => {});
@@ -145,6 +147,7 @@ export class MonitoredProcess {
       this.#startError = runtimeWords(text);
       this.#start.reject(invalid(this.#startError));
     },
+    dropped: (records) => this.#logDropped?.(records),
     exit: (exit) => this.#onExit(exit),
     closed: () => this.#onClosed(),
   };

@@ -67,6 +67,12 @@ export class OciTask implements Task {
         cgroup.kill(SIGKILL);
       },
       oomKilled: () => cgroup.oomKills() > 0,
+      logDropped(records) {
+        logger.warn("Records of a container's log were dropped: the log's server is away or slow", {
+          container: id,
+          records,
+        });
+      },
     });
   }
 
