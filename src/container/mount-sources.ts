@@ -1,11 +1,11 @@
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
   rmdirSync,
+  statSync,
   writeFileSync,
   rmSync,
 } from 'node:fs';
@@ -65,8 +65,9 @@ async function ready(
 
 /** crun 1.8 mounts with the options that it is told and no others, so that what a mount of the host forbids would be allowed. */
 function restricted(mount: MountPoint): MountPoint {
-  if (mount.type === 'tmpfs' || !existsSync(mount.source)) return mount;
-  return { ...mount, restrictions: restrictionsAt(mount.source) };
+  const found = mount.type === 'tmpfs' ? undefined : statSync(mount.source, { throwIfNoEntry: false });
+  if (found === undefined) return mount;
+  return { ...mount, restrictions: restrictionsAt(mount.source), isFile: !found.isDirectory() };
 }
 
 /** Mounts on the way from a source to a container. */

@@ -108,6 +108,8 @@ export interface MountPoint {
   readOnlyForceRecursive?: boolean;
   /** What the mount that the source is on forbids (`ro`, `nosuid`, …): found out at each start. */
   restrictions?: string[];
+  /** The source is no directory: found out at each start. */
+  isFile?: boolean;
   /** Directory or file inside the volume or image. */
   subpath?: string;
   /** The layers of a mounted image, base first: in use as long as the container is there. */

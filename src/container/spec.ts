@@ -238,7 +238,8 @@ function runtimeMount(mount: MountPoint, host: SpecHost): RuntimeMount {
   }
   const options = [mount.nonRecursive ? 'bind' : 'rbind', mount.propagation || 'rprivate'];
   options.push(...(mount.restrictions ?? []));
-  if (!mount.readWrite) options.push(isReadOnlyBelow(mount, host) ? 'rro' : 'ro');
+  // There is nothing below a file, and crun 1.8 wants a directory for what is recursive.
+  if (!mount.readWrite) options.push(isReadOnlyBelow(mount, host) && !mount.isFile ? 'rro' : 'ro');
   return bind(mount.source, mount.destination, options);
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 
 import { field } from './client.ts';
 import { onEveryEngine } from './engines.ts';
@@ -64,6 +65,15 @@ onEveryEngine('volumes', ({ check }) => {
       'kept\n',
     );
     await api.delete('/volumes/keeper').is(204);
+  });
+  check('a file of the host is mounted read-only', async (api, daemon) => {
+    const file = path.join(daemon.directory, 'file');
+    writeFileSync(file, 'of the host\n');
+    const { stdout, stderr } = await api.output('cat /file /etc/passwd; echo x > /file', {
+      HostConfig: { Binds: [`${file}:/file:ro`, `${file}:/etc/passwd:ro`] },
+    });
+    assert.equal(stdout, 'of the host\nof the host\n');
+    assert.match(stderr, /Read-only file system/);
   });
   check('copy-up: what the image holds there, with owners and modes', async (api) => {
     const body = { Image: 'layered:v1', Entrypoint: [], User: '0' };
