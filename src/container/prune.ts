@@ -1,6 +1,7 @@
 import { isKind } from '#/base/errors.ts';
 import { type Filters, hasFilter, matchesLabels } from '#/base/filters.ts';
-import { parseTimestamp, parseUnixTime } from '#/base/time.ts';
+import { parseTimestamp } from '#/base/time.ts';
+import { untilFilter } from '#/base/until-filter.ts';
 import type { ContainerContext } from './context.ts';
 import { type ContainerRecord, isRunning } from './record.ts';
 
@@ -12,7 +13,8 @@ export async function pruneContainers(
   filters: Filters,
   remove: (id: string) => Promise<void>,
 ): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }> {
-  const wanted = context.containers.all().filter(({ record }) => isPrunable(record, filters));
+  const until = untilFilter(filters);
+  const wanted = context.containers.all().filter(({ record }) => isPrunable(record, filters, until));
   const deleted: string[] = [];
   let reclaimed = 0;
   for (const { id } of wanted) {
@@ -29,11 +31,10 @@ export async function pruneContainers(
   return { ContainersDeleted: deleted, SpaceReclaimed: reclaimed };
 }
 
-function isPrunable(record: ContainerRecord, filters: Filters): boolean {
+function isPrunable(record: ContainerRecord, filters: Filters, until: bigint | undefined): boolean {
   const labels = record.config.Labels ?? {};
   if (isRunning(record) || !AT_REST.includes(record.state.status)) return false;
   if (!matchesLabels(filters, 'label', labels)) return false;
   if (hasFilter(filters, 'label!') && matchesLabels(filters, 'label!', labels)) return false;
-  const [until] = filters['until'] ?? [];
-  return until === undefined || (parseTimestamp(record.created) ?? 0n) < parseUnixTime(until);
+  return until === undefined || (parseTimestamp(record.created) ?? 0n) < until;
 }

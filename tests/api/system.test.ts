@@ -301,6 +301,44 @@ onEveryEngine('system', ({ check }) => {
       );
     }
   });
+  check('prunes take what their filters want and leave the rest', async (api) => {
+    const prune = async (noun: string, filters: Record<string, string[]>): Promise<Json> =>
+      api.post(`/${noun}/prune?filters=${encodeURIComponent(JSON.stringify(filters))}`).is(200);
+    const kept = await api.create({ Labels: { keep: 'yes', kind: 'x' } });
+    const gone = await api.create({ Labels: { kind: 'x' } });
+    const other = await api.run('exit 0', { Labels: { kind: 'y' } });
+    await api.post(`/containers/${other}/wait`).is(200);
+    const pruned = async (filters: Record<string, string[]>): Promise<string> =>
+      field(await prune('containers', filters), 'ContainersDeleted');
+    assert.equal(await pruned({ label: ['kind=z'] }), 'null');
+    assert.equal(await pruned({ until: ['1h'] }), 'null');
+    assert.equal(await pruned({ until: ['2001-01-01'] }), 'null');
+    assert.equal(await pruned({ label: ['kind=x'], 'label!': ['keep'] }), JSON.stringify([gone]));
+    assert.equal(await pruned({ 'label!': ['keep=yes'], until: [nowSeconds()] }), JSON.stringify([other]));
+    assert.equal(await pruned({}), JSON.stringify([kept]));
+    await api
+      .post('/containers/prune?filters=%7B%22until%22%3A%5B%22x%22%5D%7D')
+      .is([400, 500], { message: /./ });
+
+    for (const name of ['vol-a', 'vol-b'])
+      await api.post('/volumes/create', { Name: name, Labels: { n: name } }).is(201);
+    assert.equal(field(await prune('volumes', { label: ['n=vol-a'] }), 'VolumesDeleted'), '["vol-a"]');
+    await api.get('/volumes/vol-b').is(200);
+    await api.delete('/volumes/vol-b').is(204);
+
+    assert.equal(
+      field(await prune('images', { dangling: ['false'], label: ['no=such'] }), 'ImagesDeleted'),
+      'null',
+    );
+    assert.equal(
+      field(await prune('images', { dangling: ['false'], until: ['2001-01-01'] }), 'ImagesDeleted'),
+      'null',
+    );
+    await api.post('/images/busybox/tag?repo=prunable&tag=v1').is(201);
+    // Tagged ones are kept, without a word about it.
+    assert.equal(field(await prune('images', {}), 'ImagesDeleted'), 'null');
+    await api.delete('/images/prunable:v1').is(200);
+  });
   check('events are given since and until the nanosecond', async (api) => {
     const since = nowSeconds();
     for (const name of ['tick1', 'tick2', 'tick3']) await api.create({}, name);

@@ -1,4 +1,4 @@
-import { parseUnixTime } from '#/base/time.ts';
+import { untilFilter } from '#/base/until-filter.ts';
 import type { NetworkCreateRequest } from '#/wire/generated.ts';
 import { route, type Route } from '../router.ts';
 
@@ -16,8 +16,7 @@ export const networkRoutes: readonly Route[] = [
   }),
 
   route('POST', '/networks/prune', async (exchange, engine) => {
-    const filters = exchange.filters(PRUNE_FILTERS);
-    for (const until of filters['until'] ?? []) parseUnixTime(until);
+    untilFilter(exchange.filters(PRUNE_FILTERS));
     const { NetworksDeleted } = await engine.networks.prune();
     // Go writes null for a list that nothing was added to.
     exchange.json(200, { NetworksDeleted: NetworksDeleted.length > 0 ? NetworksDeleted : null });
