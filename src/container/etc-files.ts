@@ -1,4 +1,5 @@
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
+import { errnoCode } from '#/base/errors.ts';
 import { hostnameFile, hostsFile, withAddress } from '#/network/hosts-file.ts';
 import { mappedRoot } from '#/oci/id-mapping.ts';
 import { parseNetworkMode } from './namespace-modes.ts';
@@ -35,7 +36,7 @@ export function writeEtcFiles(
   write(
     'hosts',
     isHost && !hostConfig.ExtraHosts?.length
-      ? readFileSync('/etc/hosts')
+      ? hostsOfHost()
       : hostsFile({
           hostname,
           domainname: config.Domainname,
@@ -52,6 +53,16 @@ export function writeEtcFiles(
       { hostNetwork: isHost },
     ),
   );
+}
+
+/** Small hosts have none; then the file that is mounted is empty, as Docker's. */
+function hostsOfHost(): string {
+  try {
+    return readFileSync('/etc/hosts', 'utf8');
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return '';
+    throw error;
+  }
 }
 
 /** A container that has started may have another address: those that run and have a link to it are told. */
