@@ -1,3 +1,4 @@
+import type { CgroupDriver } from './cgroup-parent.ts';
 import path from 'node:path';
 import type { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
@@ -50,6 +51,8 @@ export interface ContainerDefaults {
   ipcMode: string;
   /** Undefined: private where the host has cgroups v2, the host's where it has v1. */
   cgroupnsMode: string | undefined;
+  cgroupDriver: CgroupDriver;
+  /** A slice for systemd, else a path below the hierarchies' roots. */
   cgroupParent: string;
   /** Where the files of the Container Device Interface are, the lowest precedence first. */
   cdiDirectories: string[];

@@ -13,6 +13,7 @@ import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
 import type { ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import { checkCgroupParent } from './cgroup-parent.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from './copy-up.ts';
 import { resolveLinks } from './links.ts';
@@ -160,6 +161,7 @@ function checkHostConfig(
   const { resources, warnings } = checkResources(requested, context.limits);
   const host: HostConfig = resources;
   completeLimits(host);
+  checkCgroupParent(host.CgroupParent ?? '', context.defaults.cgroupDriver);
   host.UsernsMode ||= parseSecurityOptions(host.SecurityOpt ?? []).userns;
   if (config.StopSignal) parseSignal(config.StopSignal);
   if (config.WorkingDir && !config.WorkingDir.startsWith('/')) {

@@ -16,6 +16,7 @@ import { nowTimestamp } from '#/base/time.ts';
 import { resolveInRoot } from '#/host/scoped-path.ts';
 import { mappedRoot, type Owner } from '#/oci/id-mapping.ts';
 import type { Runtime, TaskIo } from '#/runtime/runtime.ts';
+import { cgroupsPathOf } from './cgroup-parent.ts';
 import type { Checkpoint } from './checkpoints.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
@@ -108,7 +109,11 @@ async function run(
       rootfs,
       user,
       hostname: record.config.Hostname || hostname(),
-      cgroupsPath: cgroupPath(record.hostConfig.CgroupParent || context.defaults.cgroupParent, id),
+      cgroupsPath: cgroupsPathOf(
+        id,
+        record.hostConfig.CgroupParent || context.defaults.cgroupParent,
+        context.defaults.cgroupDriver,
+      ),
       namespaces,
       sharedMemory,
       mounts: mounts.map((mount) => checkedPropagation(mount, dataRoot)),
@@ -171,11 +176,6 @@ async function run(
   context.containers.save(container);
   updateParentsHosts(context, record);
   publish(context.events, container, 'start');
-}
-
-/** Below the root of the hierarchies, whatever way the parent is written. */
-function cgroupPath(parent: string, id: string): string {
-  return path.posix.join('/', parent, id);
 }
 
 /** What went wrong, with the exit code that the record and the clients get for it. */

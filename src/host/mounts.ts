@@ -44,15 +44,21 @@ const UMOUNT_NOFOLLOW = 8;
 /** What a kernel answers to a mount call or an option that it does not know. */
 const UNKNOWN = new Set(['ENOSYS', 'EINVAL', 'EOPNOTSUPP']);
 
+/** A kernel that wants a block device writes a line into its log each time it is given a file, so it is given one only once. */
+let mountsErofsFiles = true;
+
 /**
  * Mounts an EROFS image read-only: straight from the file, where the kernel (6.12) and the file system it lies on allow
  * that, which tmpfs does not; else through a loop device that frees itself.
  */
 export function mountErofs(file: string, target: string): void {
-  if (libc.mount(file, target, 'erofs', MS_RDONLY, null) !== -1) return;
-  const errno = koffi.errno();
-  const direct = systemError(errno, 'mount', file);
-  if (direct.code !== 'ENOTBLK') throw direct;
+  if (mountsErofsFiles) {
+    if (libc.mount(file, target, 'erofs', MS_RDONLY, null) !== -1) return;
+    const errno = koffi.errno();
+    const direct = systemError(errno, 'mount', file);
+    if (direct.code !== 'ENOTBLK') throw direct;
+    mountsErofsFiles = false;
+  }
   withLoopDevice(file, (device) => {
     checked(libc.mount(device, target, 'erofs', MS_RDONLY, null), 'mount', file);
   });

@@ -1,4 +1,5 @@
 import type { LogLevel } from '#/base/log.ts';
+import type { CgroupDriver } from '#/container/cgroup-parent.ts';
 
 /** What the daemon was told, by flags and file together, with Docker's defaults for the rest. */
 export interface DaemonConfig {
@@ -77,6 +78,8 @@ export interface ContainerConfigDefaults {
   storageSize: number;
   ipcMode: string;
   cgroupnsMode?: string;
+  /** Undefined: systemd where that runs a host of cgroups v2, else cgroupfs. */
+  cgroupDriver?: CgroupDriver;
   cgroupParent?: string;
   cdiDirectories: string[];
   noNewPrivileges: boolean;

@@ -21,6 +21,7 @@ const USED = `
       --dns list  DNS server to use
       --dns-opt list  DNS options to use
       --dns-search list  DNS search domains to use
+      --exec-opt list  Runtime execution options (native.cgroupdriver=cgroupfs|systemd)
       --exec-root string  Root directory for execution state files (default "/run/hull")
       --experimental  Tell clients that there are experimental features (checkpoints)
       --fixed-cidr string  IPv4 subnet for the default bridge network
@@ -75,7 +76,6 @@ const ACCEPTED = `
       --cri-containerd
       --default-gateway-v6 string
       --default-network-opt list
-      --exec-opt list
       --feature list
       --firewall-backend string
       --fixed-cidr-v6 string

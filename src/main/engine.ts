@@ -29,6 +29,7 @@ import type { CgroupLayout } from '#/host/cgroup-layout.ts';
 import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { ownLimits } from '#/host/own-limits.ts';
+import { isSystemdHost } from '#/host/systemd.ts';
 import { Images } from '#/image/images.ts';
 import { instanceName } from '#/network/network-options.ts';
 import { Networks } from '#/network/networks.ts';
@@ -44,6 +45,7 @@ import { Leases } from '#/state/leases.ts';
 import { Volumes } from '#/volume/volumes.ts';
 import type { SystemInfo } from '#/wire/generated.ts';
 import type { DaemonConfig } from './daemon-config.ts';
+import { type CgroupPlace, cgroupPlace } from './cgroup-driver.ts';
 import { engineId } from './engine-id.ts';
 import { Programs } from './programs.ts';
 import { reloadAttributes } from './reload-attributes.ts';
@@ -96,7 +98,17 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   phases.mark('store');
 
   const layout = await prepareHost(logger);
-  const runtimes = await ociRuntimes(config, path.join(execRoot, 'runtime'), layout, logger);
+  const instance = instanceName(dataRoot);
+  const cgroups = cgroupPlace(
+    config.container,
+    { version: layout.version, systemd: isSystemdHost() },
+    instance,
+  );
+  const runtimes = await ociRuntimes(config, path.join(execRoot, 'runtime'), {
+    layout,
+    systemd: cgroups.driver === 'systemd',
+    logger,
+  });
   phases.mark('runtime');
 
   const containers = new Containers(database);
@@ -113,7 +125,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     database,
     events,
     logger,
-    options: { ...config.network, instance: instanceName(dataRoot) },
+    options: { ...config.network, instance },
   });
   const volumes = new Volumes({
     database,
@@ -145,7 +157,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   const support = cgroupSupport(layout);
   const own = ownLimits();
-  const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '');
+  const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '', cgroups);
   const context: ContainerContext = {
     containers,
     locks: new KeyedLock(),
@@ -228,7 +240,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       const runtime = next.defaultRuntime ?? defaults.runtime;
       if (!runtimes.has(runtime)) throw invalid(`specified default runtime '${runtime}' does not exist`);
       current = next;
-      Object.assign(defaults, containerDefaults(next, runtime));
+      Object.assign(defaults, containerDefaults(next, runtime, cgroups));
       events.publish({
         type: 'daemon',
         action: 'reload',
@@ -246,7 +258,8 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       if (!containers.all().some(({ record }) => isRunning(record))) {
         rootfs.unmountAllLayers();
         userNamespaces.forgetAll();
-        new Cgroup(layout, defaults.cgroupParent).removeIfEmpty();
+        if (cgroups.driver === 'cgroupfs')
+          new Cgroup(layout, path.posix.join('/', cgroups.parent)).removeIfEmpty();
       }
       database[Symbol.dispose]();
     },
@@ -271,8 +284,7 @@ async function stopAll(
 async function ociRuntimes(
   config: DaemonConfig,
   root: string,
-  layout: CgroupLayout,
-  logger: Logger,
+  { layout, systemd, logger }: { layout: CgroupLayout; systemd: boolean; logger: Logger },
 ): Promise<ReadonlyMap<string, Runtime>> {
   const monitor = builtProgram('hull-monitor');
   if (!existsSync(monitor))
@@ -286,7 +298,7 @@ async function ociRuntimes(
   if (wanted !== undefined && !known.has(wanted)) {
     throw invalid(`specified default runtime '${wanted}' does not exist`);
   }
-  const chosen = wanted === undefined ? await chooseRuntime(builtIn, logger) : known.get(wanted);
+  const chosen = wanted === undefined ? await chooseRuntime(builtIn, systemd, logger) : known.get(wanted);
   if (chosen === undefined) throw internal('Cannot run containers: neither crun nor runc works on this host');
   known.delete(chosen.name);
   return new Map([[chosen.name, chosen], ...known]);
@@ -298,7 +310,11 @@ function builtProgram(name: string): string {
   return path.join(directory, name);
 }
 
-function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: string): ContainerDefaults {
+function containerDefaults(
+  { container }: DaemonConfig,
+  runtime: string,
+  cgroups: CgroupPlace,
+): ContainerDefaults {
   return {
     runtime,
     log: { Type: container.logDriver, Config: container.logOptions },
@@ -317,7 +333,8 @@ function containerDefaults({ container, dataRoot }: DaemonConfig, runtime: strin
     storageSize: container.storageSize,
     ipcMode: container.ipcMode,
     cgroupnsMode: container.cgroupnsMode,
-    cgroupParent: container.cgroupParent ?? `/${instanceName(path.resolve(dataRoot))}`,
+    cgroupDriver: cgroups.driver,
+    cgroupParent: cgroups.parent,
     cdiDirectories: container.cdiDirectories,
     stopTimeout: 10,
   };

@@ -129,6 +129,18 @@ test('readConfig() refuses wrong defaults for logs before there are containers t
   assert.equal(read('', '--log-driver', 'none').container.logDriver, 'none');
 });
 
+test('readConfig() takes the cgroup driver from the runtime options, and says which others do nothing', () => {
+  const driver = (option: string): string | undefined =>
+    read('', '--exec-opt', option).container.cgroupDriver;
+  assert.equal(read('').container.cgroupDriver, undefined);
+  assert.equal(driver('native.cgroupdriver=systemd'), 'systemd');
+  assert.equal(read({ 'exec-opts': ['Native.CgroupDriver=cgroupfs'] }).container.cgroupDriver, 'cgroupfs');
+  assert.throws(() => driver('native.cgroupdriver=none'), {
+    message: 'native.cgroupdriver option none not supported',
+  });
+  assert.deepEqual(read('', '--exec-opt', 'isolation=process').withoutEffect, ['exec-opt isolation']);
+});
+
 test('parseDaemonFlags() takes what dockerd has and refuses the rest', () => {
   assert.deepEqual(read('', '--ip6tables=false', '--containerd', '/x').withoutEffect, [
     'containerd',

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { messageOf } from '#/base/errors.ts';
 import type { LogLevel } from '#/base/log.ts';
 import type { FlagSet } from '#/cli/flags/flag-set.ts';
+import type { CgroupDriver } from '#/container/cgroup-parent.ts';
 import { parseMemorySize } from '#/cli/flags/scalar.ts';
 import { checkLogOptions, type LogConfig } from '#/container/logs/log-drivers.ts';
 import { readSettings, type Setting, settingText } from './config-file.ts';
@@ -48,7 +49,11 @@ export function readConfig(flags: FlagSet): DaemonConfig {
     network: networkConfig(values),
     container: containerDefaults(values),
     tlsSaid: values.raw('tls') !== undefined || values.raw('tlsverify') !== undefined,
-    withoutEffect: [...withoutEffect, ...flagsWithoutEffect(flags)],
+    withoutEffect: [
+      ...withoutEffect,
+      ...flagsWithoutEffect(flags),
+      ...unknownExecOptions(values.list('exec-opts')),
+    ],
     ...defined({
       group: values.text('group'),
       metricsAddress: values.text('metrics-addr'),
@@ -200,6 +205,7 @@ function containerDefaults(values: Settings): ContainerConfigDefaults {
     ...defined({
       initPath: values.text('init-path'),
       cgroupnsMode: defaultCgroupnsMode(values.text('default-cgroupns-mode')),
+      cgroupDriver: cgroupDriver(values.list('exec-opts')),
       cgroupParent: values.text('cgroup-parent'),
     }),
   };
@@ -212,6 +218,22 @@ function defaultIpcMode(mode = 'private'): string {
     throw new Error(`IPC mode "${mode}" is not supported as default value; ${hint}`);
   }
   throw new Error(`default IPC mode setting (${mode}) is invalid; ${hint}`);
+}
+
+const CGROUP_DRIVER = 'native.cgroupdriver';
+
+function cgroupDriver(options: readonly string[]): CgroupDriver | undefined {
+  const given = options.map(splitPair).find(([key]) => key.toLowerCase() === CGROUP_DRIVER)?.[1];
+  if (given === undefined || given === '') return undefined;
+  if (given !== 'cgroupfs' && given !== 'systemd') {
+    throw new Error(`native.cgroupdriver option ${given} not supported`);
+  }
+  return given;
+}
+
+function unknownExecOptions(options: readonly string[]): string[] {
+  const keys = options.map((option) => splitPair(option)[0]);
+  return keys.filter((key) => key.toLowerCase() !== CGROUP_DRIVER).map((key) => `exec-opt ${key}`);
 }
 
 function defaultCgroupnsMode(mode: string | undefined): string | undefined {

@@ -72,7 +72,7 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     NGoroutines: process.getActiveResourcesInfo().length,
     SystemTime: nowTimestamp(),
     LoggingDriver: defaults.log.Type,
-    CgroupDriver: 'cgroupfs',
+    CgroupDriver: defaults.cgroupDriver,
     CgroupVersion: String(sources.cgroupVersion),
     NEventsListener: sources.eventReaders,
     KernelVersion: os.release(),

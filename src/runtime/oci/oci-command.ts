@@ -1,5 +1,7 @@
 import path from 'node:path';
 
+const SYSTEMD = '--systemd-cgroup';
+
 /** The command lines of an OCI runtime: crun and runc take the same ones. */
 export class OciCommand {
   readonly #binary: string;
@@ -11,15 +13,24 @@ export class OciCommand {
     this.#root = root;
   }
 
-  /** Runs a bundle's process and leaves it to whoever adopts orphans; its pid goes to `pid` in the monitor's directory. */
-  run(id: string, bundle: string, directory: string, terminal: boolean): string[] {
+  /**
+   * Runs a bundle's process and leaves it to whoever adopts orphans; its pid goes to `pid` in the monitor's directory. With `systemd`
+   * that makes the cgroup, which the runtime remembers for later commands.
+   */
+  run(
+    id: string,
+    bundle: string,
+    directory: string,
+    options: { terminal: boolean; systemd: boolean },
+  ): string[] {
     return [
       ...this.#logged(directory),
+      ...(options.systemd ? [SYSTEMD] : []),
       'run',
       '--detach',
       '--bundle',
       bundle,
-      ...files(directory, terminal),
+      ...files(directory, options.terminal),
       id,
     ];
   }
@@ -29,17 +40,18 @@ export class OciCommand {
     id: string,
     bundle: string,
     directory: string,
-    terminal: boolean,
+    options: { terminal: boolean; systemd: boolean },
     checkpoint: { images: string; work: string },
   ): string[] {
     return [
       ...this.#logged(directory),
+      ...(options.systemd ? [SYSTEMD] : []),
       'restore',
       '--detach',
       '--bundle',
       bundle,
       ...criu(checkpoint),
-      ...files(directory, terminal),
+      ...files(directory, options.terminal),
       id,
     ];
   }
@@ -70,8 +82,8 @@ export class OciCommand {
   }
 
   /** Runs a bundle to its end in the foreground. */
-  runForeground(id: string, bundle: string): string[] {
-    return [...this.#base, 'run', '--bundle', bundle, id];
+  runForeground(id: string, bundle: string, systemd: boolean): string[] {
+    return [...this.#base, ...(systemd ? [SYSTEMD] : []), 'run', '--bundle', bundle, id];
   }
 
   stateDirectory(id: string): string {

@@ -9,9 +9,10 @@ import { findExecutable, SealedExecutable } from '#/host/sealed-executable.ts';
 import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
 
 import { OciCommand } from './oci-command.ts';
-import { CRIU_DIRECTORY, OciTask, TASK_FILE } from './oci-task.ts';
+import { CRIU_DIRECTORY, OciTask, TASK_FILE, type TaskFile } from './oci-task.ts';
 import { probeRuntime, type ProbeResult } from './probe.ts';
 import { SECCOMP_ANNOTATION, SeccompFilters } from './seccomp-filters.ts';
+import { cgroupPathOf, forSystemd, isSystemdScope, SUBGROUP_ANNOTATION } from './systemd-scope.ts';
 
 export interface OciRuntimeOptions {
   /** The name that HostConfig.Runtime selects. */
@@ -32,6 +33,8 @@ interface Program {
   command: OciCommand;
   /** Undefined when the runtime takes no compiled filters. */
   filters: SeccompFilters | undefined;
+  /** Whether it keeps a container in a group of its own inside the scope that systemd made. */
+  subgroup: boolean;
 }
 
 /**
@@ -54,10 +57,10 @@ export class OciRuntime implements Runtime, Disposable {
     this.#program?.executable[Symbol.dispose]();
   }
 
-  /** Whether it can run a container on this host, found out by running one. */
-  async probe(): Promise<ProbeResult> {
+  /** Whether it can run a container on this host, found out by running one, in a scope of systemd's if wanted. */
+  async probe(systemd = false): Promise<ProbeResult> {
     try {
-      return await probeRuntime(this.#open().command, this.#options.monitor);
+      return await probeRuntime(this.#open().command, this.#options.monitor, systemd);
     } catch (error) {
       return { works: false, reason: messageOf(error) };
     }
@@ -65,29 +68,40 @@ export class OciRuntime implements Runtime, Disposable {
 
   async create(options: CreateTaskOptions): Promise<Task> {
     const { id, bundle, spec, directory, io, checkpoint } = options;
-    const cgroup = spec.linux.cgroupsPath;
-    if (cgroup === undefined) throw invalid(`The specification of "${id}" does not name its cgroup`);
+    const { cgroupsPath } = spec.linux;
+    if (cgroupsPath === undefined) throw invalid(`The specification of "${id}" does not name its cgroup`);
+    const systemd = isSystemdScope(cgroupsPath);
     if ((spec.process.terminal ?? false) !== io.terminal) {
       throw invalid(`The specification of "${id}" and its task disagree about the terminal`);
     }
-    const { command, filters } = this.#open();
+    const { command, filters, subgroup } = this.#open();
     const { prepared, learn } = filters?.prepare(spec) ?? {};
-    const task = this.#task(id, directory, io.stdin, cgroup, learn);
+    const cgroup = cgroupPathOf(cgroupsPath, subgroup);
+    const task = this.#task(id, directory, { stdin: io.stdin, cgroup, systemd }, learn);
     const launched = task.process.launch({
       monitor: this.#options.monitor,
       directory,
       io,
       runtime:
         checkpoint === undefined
-          ? command.run(id, bundle, directory, io.terminal)
-          : command.restore(id, bundle, directory, io.terminal, {
-              images: checkpoint,
-              work: path.join(directory, CRIU_DIRECTORY),
-            }),
+          ? command.run(id, bundle, directory, { terminal: io.terminal, systemd })
+          : command.restore(
+              id,
+              bundle,
+              directory,
+              { terminal: io.terminal, systemd },
+              { images: checkpoint, work: path.join(directory, CRIU_DIRECTORY) },
+            ),
     });
     // The monitor starts meanwhile; it needs neither before the start.
     try {
-      writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(prepared ?? spec), { mode: 0o600 });
+      writeFileSync(
+        path.join(bundle, 'config.json'),
+        JSON.stringify(systemd ? forSystemd(prepared ?? spec) : (prepared ?? spec)),
+        {
+          mode: 0o600,
+        },
+      );
       task.writeTaskFile();
       await launched;
     } catch (error) {
@@ -106,8 +120,7 @@ export class OciRuntime implements Runtime, Disposable {
       if (errnoCode(error) === 'ENOENT') return undefined;
       throw error;
     }
-    const { cgroup, stdin } = JSON.parse(text) as { cgroup: string; stdin: boolean };
-    const task = this.#task(id, directory, stdin, cgroup);
+    const task = this.#task(id, directory, JSON.parse(text) as TaskFile);
     await task.process.reconnect();
     if (task.process.started) return task;
     // Its engine went away between create and start, and nothing of the user's has run.
@@ -121,11 +134,14 @@ export class OciRuntime implements Runtime, Disposable {
     const { binary, root } = this.#options;
     const file = findExecutable(binary);
     const executable = new SealedExecutable(file);
-    const takesFilters = readFileSync(file).includes(SECCOMP_ANNOTATION);
+    const program = readFileSync(file);
     this.#program = {
       executable,
       command: new OciCommand(executable.path, root),
-      filters: takesFilters ? new SeccompFilters(path.join(root, '.hull-seccomp')) : undefined,
+      filters: program.includes(SECCOMP_ANNOTATION)
+        ? new SeccompFilters(path.join(root, '.hull-seccomp'))
+        : undefined,
+      subgroup: program.includes(SUBGROUP_ANNOTATION),
     };
     return this.#program;
   }
@@ -133,8 +149,7 @@ export class OciRuntime implements Runtime, Disposable {
   #task(
     id: string,
     directory: string,
-    stdin: boolean,
-    cgroup: string,
+    { stdin, cgroup, systemd }: TaskFile,
     onStarted?: (stateDirectory: string) => void,
   ): OciTask {
     return new OciTask({
@@ -142,6 +157,7 @@ export class OciRuntime implements Runtime, Disposable {
       directory,
       io: { stdin },
       cgroup: new Cgroup(this.#layout, cgroup),
+      systemd,
       command: this.#open().command,
       monitor: this.#options.monitor,
       logger: this.#options.logger,

@@ -35,6 +35,14 @@ export const TASK_FILE = 'task';
 /** Where CRIU works, in the task's directory. */
 export const CRIU_DIRECTORY = 'criu';
 
+export interface TaskFile {
+  /** The cgroup's path. */
+  cgroup: string;
+  /** Whether systemd made it. */
+  systemd: boolean;
+  stdin: boolean;
+}
+
 /** How much of an exec's id its directory is named after: the socket's path must stay under 108 bytes. */
 const EXEC_NAME_LENGTH = 12;
 
@@ -43,6 +51,8 @@ export interface OciTaskOptions {
   directory: string;
   io: Pick<TaskIo, 'stdin'>;
   cgroup: Cgroup;
+  /** Whether systemd made the cgroup. */
+  systemd: boolean;
   command: OciCommand;
   monitor: string;
   logger: Logger;
@@ -226,8 +236,10 @@ export class OciTask implements Task {
 
   /** By our own hand: a process of the runtime's for it would cost more than the whole removal. */
   async #removeRuntimeState(): Promise<void> {
-    const { cgroup, command, logger } = this.#options;
+    const { cgroup, command, logger, systemd } = this.#options;
     try {
+      // Until systemd has forgotten the scope, none of the same name can be made: its end is worth a process, which waits for it.
+      if (systemd) await this.#run(command.delete(this.id), 'delete');
       await cgroup.remove();
       rmSync(command.stateDirectory(this.id), { recursive: true, force: true });
     } catch (error) {
@@ -262,8 +274,9 @@ export class OciTask implements Task {
 
   /** Writes what `load` needs. */
   writeTaskFile(): void {
-    const { directory, io, cgroup } = this.#options;
-    writeDirectoryFile(directory, TASK_FILE, { cgroup: cgroup.path, stdin: io.stdin });
+    const { directory, io, cgroup, systemd } = this.#options;
+    const file: TaskFile = { cgroup: cgroup.path, systemd, stdin: io.stdin };
+    writeDirectoryFile(directory, TASK_FILE, file);
   }
 }
 

@@ -30,10 +30,11 @@ export async function prepareHost(logger: Logger): Promise<CgroupLayout> {
 /** The first of these runtimes that works here; each that does not is logged with its reason. */
 export async function chooseRuntime(
   candidates: readonly OciRuntime[],
+  systemd: boolean,
   logger: Logger,
 ): Promise<OciRuntime | undefined> {
   for (const candidate of candidates) {
-    const result = await candidate.probe();
+    const result = await candidate.probe(systemd);
     if (result.works) return candidate;
     logger.warn(`The runtime "${candidate.name}" cannot run containers on this host`, {
       reason: result.reason,

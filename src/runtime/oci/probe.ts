@@ -15,7 +15,11 @@ const DEADLINE_MS = 20_000;
 const USAGE = 2;
 
 /** Runs a container whose only program is the monitor, which is static and so needs nothing else. */
-export async function probeRuntime(command: OciCommand, monitor: string): Promise<ProbeResult> {
+export async function probeRuntime(
+  command: OciCommand,
+  monitor: string,
+  systemd: boolean,
+): Promise<ProbeResult> {
   const bundle = await mkdtemp(path.join(tmpdir(), 'hull-probe-'));
   const id = path.basename(bundle);
   try {
@@ -23,9 +27,9 @@ export async function probeRuntime(command: OciCommand, monitor: string): Promis
     await copyFile(monitor, path.join(bundle, 'rootfs', 'probe'));
     const spec = defaultSpec({ cgroupVersion: 1 });
     spec.process.args = ['/probe'];
-    spec.linux.cgroupsPath = `/${id}`;
+    spec.linux.cgroupsPath = systemd ? `system.slice:hull:${id}` : `/${id}`;
     await writeFile(path.join(bundle, 'config.json'), JSON.stringify(spec));
-    const [binary = '', ...args] = command.runForeground(id, bundle);
+    const [binary = '', ...args] = command.runForeground(id, bundle, systemd);
     const { code, stderr } = await run(binary, args, { timeoutMs: DEADLINE_MS });
     if (code === USAGE) return { works: true };
     return { works: false, reason: runtimeWords(stderr.toString('utf8')) || `code ${code}` };
