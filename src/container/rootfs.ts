@@ -65,10 +65,18 @@ export class RootFilesystems {
   ): string {
     const target = this.path(id);
     if (this.#mounted.has(target)) return target;
-    mkdirSync(target, { recursive: true, mode: 0o711 });
+    this.#makeDirectory(target, owners);
     this.#mountAt(target, id, { volatile, owners });
     this.#mounted.add(target);
     return target;
+  }
+
+  /** Images hold programs that are setuid root: no user of the host may walk in, but for whoever the container's root is outside. */
+  #makeDirectory(target: string, owners: MappedOwners | undefined): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o711 });
+    mkdirSync(path.dirname(target), { recursive: true, mode: 0o710 });
+    if (owners !== undefined) chownSync(path.dirname(target), 0, owners.root.gid);
+    mkdirSync(target, { recursive: true, mode: 0o711 });
   }
 
   /** Mounts a snapshot that nobody writes to at a directory, for the caller to unmount. */

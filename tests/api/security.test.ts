@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { startDaemon } from '../daemons.ts';
 import { busyboxImage, dockerArchive } from '../test-images.ts';
-import { Api } from './client.ts';
+import { Api, field } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
 type Host = Record<string, unknown>;
@@ -22,6 +22,20 @@ async function status(api: Api, host: Host = {}): Promise<string> {
 }
 
 onEveryEngine('security', ({ check }) => {
+  check(
+    'no user of the host walks into a root filesystem, where there may be setuid programs',
+    async (api, daemon) => {
+      const id = await api.run('sleep 60');
+      const inspected = await api.get(`/containers/${id}/json`).is(200);
+      let directory = field(inspected, 'GraphDriver', 'Data', 'MergedDir');
+      const open: string[] = [];
+      for (; directory !== daemon.directory; directory = path.dirname(directory)) {
+        if ((statSync(directory).mode & 0o001) !== 0) open.push(directory);
+        else return;
+      }
+      assert.fail(`open to everybody: ${open.join(', ')}`);
+    },
+  );
   check('no-new-privileges, by all the words of truth', async (api) => {
     assert.equal(await status(api), 'NoNewPrivs:0 Seccomp:2');
     for (const option of ['no-new-privileges', 'no-new-privileges=true', 'no-new-privileges:T'])
