@@ -25,12 +25,13 @@ services:
     <<: *service
     command: sh -c 'mkdir /www; echo "$\${GREETING}" > /www/index.html; echo "web serves" >&2; exec httpd -f -h /www'
     depends_on: { db: { condition: service_healthy } }
+    links: [db:database]
     environment: { GREETING: "\${GREETING:-hello}" }
     ports: ["127.0.0.1::80"]
     volumes: [./mounted:/mounted:ro, data:/data:ro]
     labels: { role: front }
     mem_limit: 64m
-    cap_drop: [NET_RAW]
+    cap_drop: [MKNOD]
     tmpfs: [/scratch]
     extra_hosts: ["elsewhere:10.1.2.3"]
     restart: on-failure
@@ -38,9 +39,6 @@ services:
     <<: *service
     command: sh -c 'echo "worker $$(hostname)"; exec sleep 60'
     scale: 2
-  tool:
-    <<: *service
-    scale: 0
 volumes:
   data: {}
 `;
@@ -121,69 +119,76 @@ onEveryEngine(
       assert.match(await project.ok('config'), /GREETING: hello/);
     });
 
-    check(
-      'up by health, and what there is to see and do; changed, stopped, started, down',
-      async (api, daemon) => {
-        await using project = new Project(daemon);
-        const up = await project.run(['up', '-d'], { GREETING: 'good day' });
-        assert.equal(up.code, 0, up.stderr);
-        assert.deepEqual(await states(api), all('running'));
-        const before = await api.get('/containers/proj_web_1/json').is(200, {
-          HostConfig: { Memory: 64 << 20, CapDrop: ['NET_RAW'], RestartPolicy: { Name: 'on-failure' } },
-          Config: { Labels: { role: 'front', 'com.docker.compose.service': 'web' } },
-        });
-        const db = await api
-          .get('/containers/proj_db_1/json')
-          .is(200, { State: { Health: { Status: 'healthy' } }, Mounts: [{ Name: 'proj_data' }] });
+    check('up by health, and what there is to see and do', async (api, daemon) => {
+      await using project = new Project(daemon);
+      const up = await project.run(['up', '-d'], { GREETING: 'good day' });
+      assert.equal(up.code, 0, up.stderr);
+      assert.deepEqual(await states(api), all('running'));
+      await api.get('/containers/proj_web_1/json').is(200, {
+        HostConfig: { Memory: 64 << 20, CapDrop: ['MKNOD'], RestartPolicy: { Name: 'on-failure' } },
+        Config: { Labels: { role: 'front', 'com.docker.compose.service': 'web' } },
+      });
+      await api
+        .get('/containers/proj_db_1/json')
+        .is(200, { State: { Health: { Status: 'healthy' } }, Mounts: [{ Name: 'proj_data' }] });
 
-        const ps = await project.ok('ps');
-        assert.match(ps, /proj_db_1 .* Up \(healthy\)/);
-        assert.match(ps, /proj_web_1 .* Up .* 127\.0\.0\.1:\d+->80\/tcp/);
-        assert.match(ps, /proj_worker_2 .* Up/);
-        const logs = await project.ok('logs', '--tail=5');
-        assert.match(logs, /^db_1 +\| db ready$/m);
-        assert.match(logs, /^web_1 +\| web serves$/m);
-        assert.match(logs, /^worker_2 +\| worker [0-9a-f]{12}$/m);
-        assert.match(await project.ok('top', 'worker'), /sleep 60/);
-        const address = (await project.ok('port', 'web', '80')).trim();
-        assert.equal(await (await fetch(`http://${address}/`)).text(), 'good day\n');
-        const line = 'cat /mounted; grep elsewhere /etc/hosts; df /scratch | tail -1 | cut -d" " -f1; exit 4';
-        const inside = await project.run(['exec', '-T', 'web', 'sh', '-c', line]);
-        assert.deepEqual([inside.stdout, inside.code], ['of the host\n10.1.2.3\telsewhere\ntmpfs\n', 4]);
-        const once = await project.run([
-          'run',
-          '--rm',
-          '-T',
-          '--no-deps',
-          'tool',
-          'sh',
-          '-c',
-          'echo once; exit 6',
-        ]);
-        assert.deepEqual([once.stdout, once.code], ['once\n', 6], once.stderr);
+      const ps = await project.ok('ps');
+      assert.match(ps, /proj_db_1 .* Up \(healthy\)/);
+      assert.match(ps, /proj_web_1 .* Up .* 127\.0\.0\.1:\d+->80\/tcp/);
+      assert.match(ps, /proj_worker_2 .* Up/);
+      const logs = await project.ok('logs', '--tail=5');
+      assert.match(logs, /^db_1 +\| db ready$/m);
+      assert.match(logs, /^web_1 +\| web serves$/m);
+      assert.match(logs, /^worker_2 +\| worker [0-9a-f]{12}$/m);
+      const address = (await project.ok('port', 'web', '80')).trim();
+      assert.equal(await (await fetch(`http://${address}/`)).text(), 'good day\n');
+      const line =
+        'cat /mounted; grep elsewhere /etc/hosts; ping -c 1 -w 5 database >/dev/null && echo linked; df /scratch | tail -1 | cut -d" " -f1; exit 4';
+      const inside = await project.run(['exec', '-T', 'web', 'sh', '-c', line]);
+      assert.deepEqual(
+        [inside.stdout, inside.code],
+        ['of the host\n10.1.2.3\telsewhere\nlinked\ntmpfs\n', 4],
+      );
+      // It attaches only after the start, whatever comes before that is lost.
+      const once = await project.run([
+        'run',
+        '--rm',
+        '-T',
+        '--no-deps',
+        'worker',
+        'sh',
+        '-c',
+        'sleep 3; echo once; exit 6',
+      ]);
+      assert.deepEqual([once.stdout, once.code], ['once\n', 6], once.stderr);
+    });
 
-        const again = await project.run(['up', '-d', '--scale', 'worker=1'], { GREETING: 'changed' });
-        assert.equal(again.code, 0, again.stderr);
-        assert.deepEqual(Object.keys(await states(api)).toSorted(), ALL.slice(0, 3));
-        await api.get('/containers/proj_db_1/json').is(200, { Id: field(db, 'Id') });
-        await api
-          .get('/containers/proj_web_1/json')
-          .is(200, { Id: (id) => id !== field(before, 'Id'), State: { Running: true } });
+    check('what has changed is made anew, the rest stays; stopped, started, down', async (api, daemon) => {
+      await using project = new Project(daemon);
+      await project.ok('up', '-d');
+      const ids = async (): Promise<string[]> => {
+        const containers = ['web', 'db'].map((name) => api.get(`/containers/proj_${name}_1/json`).is(200));
+        return (await Promise.all(containers)).map((container) => field(container, 'Id'));
+      };
+      const [web, db] = await ids();
+      const again = await project.run(['up', '-d', '--scale', 'worker=1'], { GREETING: 'changed' });
+      assert.equal(again.code, 0, again.stderr);
+      assert.deepEqual(Object.keys(await states(api)).toSorted(), ALL.slice(0, 3));
+      const [newWeb, sameDb] = await ids();
+      assert.deepEqual([newWeb === web, sameDb], [false, db]);
 
-        await project.ok('pause', 'worker');
-        assert.equal((await states(api))['proj_worker_1'], 'paused');
-        await project.ok('unpause', 'worker');
-        await project.ok('restart', '-t', '1', 'db');
-        await project.ok('stop', '-t', '1');
-        assert.ok(Object.values(await states(api)).every((state) => state === 'exited'));
-        await api.get('/containers/proj_db_1/json').is(200, { State: { ExitCode: 0 } });
-        await project.ok('start');
-        assert.ok(Object.values(await states(api)).every((state) => state === 'running'));
-        await project.ok('down', '-v', '-t', '1');
-        assert.deepEqual(await states(api), {});
-        await api.get('/volumes/proj_data').is(404);
-      },
-    );
+      await project.ok('pause', 'worker');
+      assert.equal((await states(api))['proj_worker_1'], 'paused');
+      await project.ok('unpause', 'worker');
+      await project.ok('stop', '-t', '1');
+      assert.ok(Object.values(await states(api)).every((state) => state === 'exited'));
+      await api.get('/containers/proj_db_1/json').is(200, { State: { ExitCode: 0 } });
+      await project.ok('start');
+      assert.ok(Object.values(await states(api)).every((state) => state === 'running'));
+      await project.ok('down', '-v', '-t', '1');
+      assert.deepEqual(await states(api), {});
+      await api.get('/volumes/proj_data').is(404);
+    });
 
     check(
       'up in the foreground shows the output and ends with the code of the one asked for',
