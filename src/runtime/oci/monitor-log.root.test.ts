@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
+import { mountTmpfs, unmount } from '#/host/mounts.ts';
 import { run } from '#/host/process.ts';
 import type { LogTarget, SyslogDestination, SyslogTarget } from '#/runtime/runtime.ts';
 
@@ -112,12 +113,12 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     [20_000, 'unix', () => streamReceiver(place()), (address) => ({ transport: 'unix', address })],
     [20_000, 'local', () => streamReceiver(place()), (address) => ({ transport: 'local', address })],
     [
-      3000,
+      500,
       'unixgram',
       async () => datagramReceiver(place()),
       (address) => ({ transport: 'unixgram', address }),
     ],
-    [3000, 'local', async () => datagramReceiver(place()), (address) => ({ transport: 'local', address })],
+    [500, 'local', async () => datagramReceiver(place()), (address) => ({ transport: 'local', address })],
   ];
   for (const [lines, name, open, destination] of streams) {
     test(`${lines} lines over ${name} arrive, all and in order`, async () => {
@@ -153,9 +154,9 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
   test('what a slow server has not taken yet at the end is still sent', async () => {
     const address = place();
     await using slow = datagramReceiver(address, 100);
-    await finish(counting(300), syslog({ transport: 'unixgram', address }));
-    await until(() => slow.received.length >= 300);
-    assert.deepEqual(bodies(slow.received), numbered(1, 300));
+    await finish(counting(150), syslog({ transport: 'unixgram', address }));
+    await until(() => slow.received.length >= 150);
+    assert.deepEqual(bodies(slow.received), numbered(1, 150));
   });
 
   test('what is written while the server is away for a moment is sent when it is back', async () => {
@@ -339,7 +340,11 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
   });
 
   test('without blocking a disk that hangs stops nothing', async () => {
-    const [image, disk] = [place(), place()];
+    // In memory: a busy disk takes its time to freeze.
+    const memory = place();
+    mkdirSync(memory);
+    mountTmpfs(memory, { size: 32 << 20 });
+    const [image, disk] = [path.join(memory, 'image'), place()];
     mkdirSync(disk);
     const command = async (...[program = '', ...args]: string[]): Promise<void> => {
       const result = await run(program, args, { timeoutMs: 30_000 });
@@ -348,15 +353,15 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     await command('truncate', '-s', '16M', image);
     await command('mkfs.ext4', '-q', image);
     await command('mount', '-o', 'loop', image, disk);
+    const flag = place();
     try {
       const file = path.join(disk, 'log');
-      const flag = place();
       const task = await launch(`echo 1; while [ ! -e ${flag} ]; do sleep 0.02; done; ${counting(20_000)}`, {
         file: { path: file },
         buffer: 10_000,
       });
       await task.start();
-      await until(() => readFileSync(file).length > 0);
+      await until(() => existsSync(file) && readFileSync(file).length > 0);
       await command('fsfreeze', '--freeze', disk);
       writeFileSync(flag, '');
       const { pid } = task;
@@ -373,8 +378,10 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       assert.deepEqual(seen, ['1', ...numbered(1, seen.length - 1)]);
       assert.ok(seen.length < 20_000, `${seen.length}`);
     } finally {
+      writeFileSync(flag, '');
       await until(() => writersOf(disk) === 0);
       await command('umount', disk);
+      unmount(memory);
     }
   });
 
@@ -402,13 +409,13 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
   test('blocking, the process waits for whoever reads slowly', async () => {
     const address = place();
     await using slow = datagramReceiver(address);
-    const task = await launch(counting(3000), syslog({ transport: 'unixgram', address }));
+    const task = await launch(counting(300), syslog({ transport: 'unixgram', address }));
     await task.start();
     const end = Date.now() + 500;
     while (Date.now() < end) continue;
     await task.exited;
-    await until(() => slow.received.length >= 3000);
-    assert.deepEqual(bodies(slow.received), numbered(1, 3000));
+    await until(() => slow.received.length >= 300);
+    assert.deepEqual(bodies(slow.received), numbered(1, 300));
   });
 
   test('the journal gets every field, also what is longer than a datagram', async () => {
