@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-packages=(docker.io docker-compose podman iptables strace jq socat util-linux erofs-utils e2fsprogs attr libcap2-bin zsh openssl)
+packages=(docker.io docker-compose podman qemu-system-x86 iptables strace jq socat util-linux erofs-utils e2fsprogs attr libcap2-bin zsh openssl)
 
 scripts/install-packages.sh "${packages[@]}"
 # Without one that works the tests see to it that hulld says so.

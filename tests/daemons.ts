@@ -12,8 +12,10 @@ export type EngineName = 'hull' | 'docker';
 
 export const CHECKOUT = path.join(import.meta.dirname, '..');
 
-const READY_TIMEOUT_MS = 20_000;
-const STOP_TIMEOUT_MS = 20_000;
+/** How many times longer than usual things may take: more than 1 on emulated processors. */
+export const PATIENCE = Number(process.env.HULL_TEST_PATIENCE ?? 1);
+const READY_TIMEOUT_MS = 20_000 * PATIENCE;
+const STOP_TIMEOUT_MS = 20_000 * PATIENCE;
 let started = 0;
 
 export interface DaemonOptions {
@@ -186,7 +188,13 @@ export function request(
 ): Promise<RawReply> {
   return new Promise((resolve, reject) => {
     const message = http.request(
-      { socketPath, method, path: url, headers: options.headers, timeout: options.timeoutMs ?? 30_000 },
+      {
+        socketPath,
+        method,
+        path: url,
+        headers: options.headers,
+        timeout: (options.timeoutMs ?? 30_000) * PATIENCE,
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -224,7 +232,7 @@ export async function until(
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 10_000,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = Date.now() + timeoutMs * PATIENCE;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`Not in time: ${what}`);
     await sleep(20);

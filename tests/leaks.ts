@@ -93,7 +93,8 @@ function cgroups(): string[] {
   const visit = (directory: string): void => {
     for (const entry of entries(directory)) {
       const child = path.join(directory, entry);
-      found.push(child);
+      // Those of systemd's own units come and go.
+      if (!/\.(service|socket|mount|swap|slice)$/.test(entry)) found.push(child);
       visit(child);
     }
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 
-import { request, type RawReply } from '../daemons.ts';
+import { PATIENCE, request, type RawReply } from '../daemons.ts';
 import { faults } from './description.ts';
 
 /**
@@ -250,7 +250,7 @@ export function demultiplex(body: Buffer): { stdout: string; stderr: string } {
   return { stdout: Buffer.concat(parts[0]).toString(), stderr: Buffer.concat(parts[1]).toString() };
 }
 
-const CONNECTION_TIMEOUT_MS = 15_000;
+const CONNECTION_TIMEOUT_MS = 15_000 * PATIENCE;
 
 /** A connection whose headers are read and whose rest is bytes both ways. */
 export class RawConnection {

@@ -1,6 +1,6 @@
 import { after, before, describe, test } from 'node:test';
 
-import { startDaemon, type Daemon, type DaemonOptions, type EngineName } from '../daemons.ts';
+import { PATIENCE, startDaemon, type Daemon, type DaemonOptions, type EngineName } from '../daemons.ts';
 import { busyboxImage, dockerArchive, layeredImage } from '../test-images.ts';
 import { assertNoLeaks, hostSnapshot, type HostSnapshot } from '../leaks.ts';
 import { Api } from './client.ts';
@@ -17,7 +17,7 @@ export interface Checks {
   check: (name: string, run: (api: Api, daemon: Daemon) => Promise<void>) => void;
 }
 
-const CHECK_TIMEOUT_MS = 60_000;
+const CHECK_TIMEOUT_MS = 60_000 * PATIENCE;
 
 export interface EngineOptions extends DaemonOptions {
   /** Made before the daemon starts, disposed after it has ended. */
