@@ -26,6 +26,8 @@ export async function probeRuntime(
     await mkdir(path.join(bundle, 'rootfs'));
     await copyFile(monitor, path.join(bundle, 'rootfs', 'probe'));
     const spec = defaultSpec({ cgroupVersion: 1 });
+    // Mounting cgroup2 from the host's cgroup namespace sets the whole host's options anew: nsdelegate and the like would be off.
+    spec.mounts = spec.mounts.filter(({ type }) => type !== 'cgroup');
     spec.process.args = ['/probe'];
     spec.linux.cgroupsPath = systemd ? `system.slice:hull:${id}` : `/${id}`;
     await writeFile(path.join(bundle, 'config.json'), JSON.stringify(spec));
