@@ -18,7 +18,7 @@ test('MeasuredSizes.of() is what the files hold, and follows what is written', a
   assert.equal(await sizes.of(directory), 1500);
   writeFileSync(path.join(directory, 'below', 'c'), Buffer.alloc(50));
   let size = 0;
-  for (let tries = 0; tries < 100 && size !== 1550; tries++) {
+  for (let tries = 0; tries < 500 && size !== 1550; tries++) {
     size = await sizes.of(directory);
     await delay(20);
   }

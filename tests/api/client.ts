@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 
-import { PATIENCE, request, type RawReply } from '../daemons.ts';
+import { PATIENCE, request, type RawReply, until } from '../daemons.ts';
 import { faults } from './description.ts';
 
 /**
@@ -91,6 +91,14 @@ export class Api {
     const id = await this.create({ Cmd: ['sh', '-c', line], ...body }, name);
     await this.post(`/containers/${id}/start`).is(204);
     return id;
+  }
+
+  /** Waits until the container has written something: it has set its traps, say. */
+  async spoke(id: string): Promise<void> {
+    await until(`${id} says something`, async () => {
+      const { body } = await this.get(`/containers/${id}/logs?stdout=1&tail=1`).reply();
+      return body.length > 0;
+    });
   }
 
   /** Runs a shell line to its end; its exit code and what it wrote. The container is removed. */

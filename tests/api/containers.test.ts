@@ -157,10 +157,12 @@ onEveryEngine('containers', ({ check }) => {
     });
   });
   check('stop sends the stop signal, then kills after the timeout', async (api) => {
-    const polite = await api.run('trap "exit 7" TERM; while :; do sleep 0.05; done');
+    const polite = await api.run('trap "exit 7" TERM; echo set; while :; do sleep 0.05; done');
+    await api.spoke(polite);
     await api.post(`/containers/${polite}/stop?t=10`).is(204);
     await api.get(`/containers/${polite}/json`).is(200, { State: { ExitCode: 7 } });
-    const deaf = await api.run('trap "" TERM; while :; do sleep 0.05; done');
+    const deaf = await api.run('trap "" TERM; echo set; while :; do sleep 0.05; done');
+    await api.spoke(deaf);
     const began = Date.now();
     await api.post(`/containers/${deaf}/stop?t=1`).is(204);
     assert.ok(Date.now() - began >= 900, 'waited for the timeout');
@@ -169,16 +171,16 @@ onEveryEngine('containers', ({ check }) => {
   check("the image's stop signal counts", async (api) => {
     const id = await api.create({
       Image: 'layered:v1',
-      Entrypoint: ['sh', '-c', 'trap "exit 9" QUIT; while :; do sleep 0.05; done'],
+      Entrypoint: ['sh', '-c', 'trap "exit 9" QUIT; echo set; while :; do sleep 0.05; done'],
     });
     await api.post(`/containers/${id}/start`).is(204);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await api.spoke(id);
     await api.post(`/containers/${id}/stop?t=5`).is(204);
     await api.get(`/containers/${id}/json`).is(200, { State: { ExitCode: 9 } });
   });
   check('kill with a signal by name or number', async (api) => {
-    const id = await api.run('trap "exit 3" USR1; trap "exit 4" HUP; while :; do sleep 0.05; done');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const id = await api.run('trap "exit 3" USR1; trap "exit 4" HUP; echo set; while :; do sleep 0.05; done');
+    await api.spoke(id);
     await api.post(`/containers/${id}/kill?signal=USR1`).is(204);
     await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 3 });
     await api.post(`/containers/${id}/start`).is(204);

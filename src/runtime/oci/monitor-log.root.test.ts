@@ -72,6 +72,11 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     messages.map((message) => message.replace(/^.*?\]: /s, '').trimEnd());
   const numbered = (from: number, to: number): string[] =>
     Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+  const assertRising = (numbers: readonly string[]): void =>
+    assert.deepEqual(
+      numbers,
+      [...new Set(numbers)].toSorted((a, b) => Number(a) - Number(b)),
+    );
   const counting = (to: number): string => `i=1; while [ $i -le ${to} ]; do echo $i; i=$((i+1)); done`;
 
   const formats: [SyslogTarget['format'], RegExp][] = [
@@ -97,7 +102,7 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     test(`syslog messages in the format "${format}"`, async () => {
       await using receiver = await udpReceiver();
       const destination = { transport: 'udp', address: `127.0.0.1:${receiver.address}` } as const;
-      await finish('echo out; sleep 0.05; echo err >&2; echo', syslog(destination, { format, facility: 3 }));
+      await finish('echo out; sleep 0.5; echo err >&2; echo', syslog(destination, { format, facility: 3 }));
       await until(() => receiver.received.length >= 2);
       const [out = '', err = '', ...others] = receiver.received;
       assert.match(out.trimEnd(), pattern);
@@ -375,7 +380,9 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       await until(() => readFileSync(file, 'utf8').split('\n').length > 100);
       const lines = readFileSync(file, 'utf8').trim().split('\n');
       const seen = lines.map((line) => (JSON.parse(line) as { log: string }).log.trim());
-      assert.deepEqual(seen, ['1', ...numbered(1, seen.length - 1)]);
+      // There are gaps wherever the buffer was full at the moment, and none of the first of all.
+      assert.deepEqual(seen.slice(0, 100), ['1', ...numbered(1, 99)]);
+      assertRising(seen.slice(1));
       assert.ok(seen.length < 20_000, `${seen.length}`);
     } finally {
       writeFileSync(flag, '');
@@ -396,14 +403,14 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     const before = deaf.received.length;
     await task.start();
     // Nobody looks for datagrams while this thread is busy.
-    const end = Date.now() + 1000;
+    const end = Date.now() + 10_000;
     while (Date.now() < end && existsSync(`/proc/${task.pid}`)) continue;
     assert.ok(!existsSync(`/proc/${task.pid}`), 'the process waits for its log');
     await task.exited;
     await sleep(50);
     const seen = bodies(deaf.received.slice(before));
     assert.ok(seen.length < 1000, `${seen.length}`);
-    assert.deepEqual(seen, numbered(1, seen.length));
+    assertRising(seen);
   });
 
   test('blocking, the process waits for whoever reads slowly', async () => {
@@ -422,7 +429,7 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     const address = place();
     await using receiver = datagramReceiver(address);
     const fields = { CONTAINER_NAME: 'web', LABEL: 'two\nlines', IMAGE_NAME: 'i' };
-    await finish('echo out; sleep 0.05; echo err >&2; head -c 20000 /dev/zero | tr "\\0" x; echo', {
+    await finish('echo out; sleep 0.3; echo err >&2; sleep 0.3; head -c 20000 /dev/zero | tr "\\0" x; echo', {
       journal: { socket: address, fields },
     });
     await until(() => receiver.received.length >= 4);
