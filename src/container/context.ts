@@ -1,4 +1,4 @@
-import type { CgroupDriver } from './cgroup-parent.ts';
+import type { CgroupDriver } from './create/cgroup-parent.ts';
 import path from 'node:path';
 import type { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
@@ -13,9 +13,9 @@ import type { EventLog } from '#/state/events.ts';
 import type { Volumes } from '#/volume/volumes.ts';
 import type { Container, Containers } from './containers.ts';
 import type { LogConfig } from './logs/log-drivers.ts';
-import type { RootFilesystems } from './rootfs.ts';
-import type { SecurityDefaults, SpecHost } from './spec.ts';
-import type { UserNamespaces } from './user-namespaces.ts';
+import type { RootFilesystems } from './filesystem/rootfs.ts';
+import type { SecurityDefaults, SpecHost } from './start/spec.ts';
+import type { UserNamespaces } from './start/user-namespaces.ts';
 
 /** What the classes of this room share: built once in `main/engine.ts`. */
 export interface ContainerContext {

@@ -9,10 +9,10 @@ import type { Attachment, ExecTask, TerminalSize } from '#/runtime/runtime.ts';
 import type { ExecConfig, ExecInspectResponse } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
-import { processEnv } from './merge-config.ts';
+import { processEnv } from './create/merge-config.ts';
 import { isRunning } from './record.ts';
-import { startFailure } from './start-error.ts';
-import { lookupUser } from './user.ts';
+import { startFailure } from './start/start-error.ts';
+import { lookupUser } from './start/user.ts';
 
 interface Exec {
   id: string;

@@ -8,15 +8,15 @@ import { PruneTurn } from '#/state/prune-turn.ts';
 import type { CheckpointName, Checkpoints } from './checkpoints.ts';
 import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
-import { createContainer, type CreateRequest } from './create.ts';
-import type { Exits } from './exits.ts';
-import type { Health } from './health.ts';
+import { createContainer, type CreateRequest } from './create/create.ts';
+import type { Exits } from './supervise/exits.ts';
+import type { Health } from './supervise/health.ts';
 import { pruneContainers } from './prune.ts';
 import { isRunning } from './record.ts';
 import { removeContainer } from './remove.ts';
 import { parseContainerName } from './names.ts';
 import { parseSignal } from './signals.ts';
-import { refuseUnstartable, startContainer } from './start.ts';
+import { refuseUnstartable, startContainer } from './start/start.ts';
 import { updateContainer } from './update.ts';
 
 export interface StopOptions {

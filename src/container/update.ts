@@ -4,11 +4,11 @@ import type { Task } from '#/runtime/runtime.ts';
 import type { ContainerUpdateBody, HostConfig } from '#/wire/generated.ts';
 import type { RetiredResources } from '#/wire/retired-fields.ts';
 import type { Container } from './containers.ts';
-import { checkResources } from './check-resources.ts';
+import { checkResources } from './create/check-resources.ts';
 import { type ContainerContext, publish } from './context.ts';
-import { checkRestartPolicy } from './create.ts';
+import { checkRestartPolicy } from './create/create.ts';
 import { isRunning } from './record.ts';
-import { runtimeResources } from './resources.ts';
+import { runtimeResources } from './start/resources.ts';
 
 /** Set when they are not zero. */
 const LIMITS = [

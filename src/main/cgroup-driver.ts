@@ -1,5 +1,5 @@
 import { unavailable } from '#/base/errors.ts';
-import { type CgroupDriver, checkCgroupParent } from '#/container/cgroup-parent.ts';
+import { type CgroupDriver, checkCgroupParent } from '#/container/create/cgroup-parent.ts';
 
 export interface CgroupPlace {
   driver: CgroupDriver;

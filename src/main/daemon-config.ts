@@ -1,5 +1,5 @@
 import type { LogLevel } from '#/base/log.ts';
-import type { CgroupDriver } from '#/container/cgroup-parent.ts';
+import type { CgroupDriver } from '#/container/create/cgroup-parent.ts';
 
 /** What the daemon was told, by flags and file together, with Docker's defaults for the rest. */
 export interface DaemonConfig {

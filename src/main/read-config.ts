@@ -3,7 +3,7 @@ import path from 'node:path';
 import { messageOf } from '#/base/errors.ts';
 import type { LogLevel } from '#/base/log.ts';
 import type { FlagSet } from '#/cli/flags/flag-set.ts';
-import type { CgroupDriver } from '#/container/cgroup-parent.ts';
+import type { CgroupDriver } from '#/container/create/cgroup-parent.ts';
 import { parseMemorySize } from '#/cli/flags/scalar.ts';
 import { checkLogOptions, type LogConfig } from '#/container/logs/log-drivers.ts';
 import { readSettings, type Setting, settingText } from './config-file.ts';

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import { internal, messageOf } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
-import { UserNamespaces } from '#/container/user-namespaces.ts';
+import { UserNamespaces } from '#/container/start/user-namespaces.ts';
 import { addSystemUser, findGroup, findUser, grantRange, subordinateIds } from '#/host/accounts.ts';
 import { type IdMapping, mappingKey, mappingOfRanges } from '#/oci/id-mapping.ts';
 import { nextStart, RANGE_LENGTH, rangesOf } from '#/oci/subordinate-ids.ts';

@@ -1,0 +1,34 @@
+import { mappedRoot, mappingKey } from '#/oci/id-mapping.ts';
+import type { ContainerContext } from '../context.ts';
+import { makeInitPlaces } from './init-places.ts';
+import type { ContainerRecord } from '../record.ts';
+import type { MappedOwners } from './rootfs.ts';
+
+type Owned = Pick<ContainerRecord, 'id' | 'idMapping'>;
+
+/** Mounts a container's root filesystem if it is not mounted, with what the engine has in each; owners are as its user namespace has them. */
+export async function mountRootfs(
+  context: ContainerContext,
+  record: Owned,
+  options: { volatile?: boolean } = {},
+): Promise<string> {
+  const { rootfs } = context;
+  const owners = await mappedOwners(context, record);
+  if (rootfs.isMounted(record.id)) return rootfs.path(record.id);
+  const root = rootfs.mount(record.id, { ...options, ...(owners === undefined ? {} : { owners }) });
+  makeInitPlaces(root, record.idMapping && mappedRoot(record.idMapping));
+  return root;
+}
+
+/** As whose the files of images are shown to a container; undefined for one without a user namespace. */
+export async function mappedOwners(
+  { userNamespaces }: ContainerContext,
+  { idMapping }: Owned,
+): Promise<MappedOwners | undefined> {
+  if (idMapping === undefined) return undefined;
+  return {
+    key: mappingKey(idMapping),
+    namespace: await userNamespaces.keep(idMapping),
+    root: mappedRoot(idMapping),
+  };
+}

@@ -1,0 +1,118 @@
+import { conflict } from '#/base/errors.ts';
+import type { Filters } from '#/base/filters.ts';
+import { MeasuredSizes } from '#/host/measured-sizes.ts';
+import type { Images } from '#/image/images.ts';
+import type { Digest } from '#/oci/digest.ts';
+import type { ContainerInspectResponse, ContainerSummary } from '#/wire/generated.ts';
+import type { Container } from '../containers.ts';
+import { type ContainerContext, publish } from '../context.ts';
+import { inspection, mountViews, portSummaries } from './inspect.ts';
+import { listFilter } from './list-filter.ts';
+import { type ProcessTable, processTable } from './process-table.ts';
+import { type ContainerRecord, isRunning } from '../record.ts';
+import { statusText } from './status-text.ts';
+
+export interface ListOptions {
+  all: boolean;
+  /** So many of the newest, running or not. */
+  limit?: number;
+  size: boolean;
+  filters: Filters;
+}
+
+/** What clients ask about containers. Reads records and takes no lock: a stuck container never hangs a list. */
+export class Queries {
+  readonly #context: ContainerContext;
+  readonly #execIds: (containerId: string) => string[];
+  readonly #written = new MeasuredSizes();
+
+  constructor(context: ContainerContext, execIds: (containerId: string) => string[]) {
+    this.#context = context;
+    this.#execIds = execIds;
+  }
+
+  async list(options: ListOptions): Promise<ContainerSummary[]> {
+    const { containers, images } = this.#context;
+    const filter = listFilter(options.filters, containers, (reference) => withDescendants(images, reference));
+    const limited = options.limit !== undefined && options.limit > 0;
+    let found = containers
+      .all()
+      .toSorted((a, b) => (a.record.created < b.record.created ? 1 : -1))
+      .filter(
+        ({ record }) =>
+          options.all || limited || filter.all || isRunning(record) || record.state.status === 'restarting',
+      )
+      .filter(({ record }) => filter.matches(record));
+    if (limited) found = found.slice(0, options.limit);
+    const now = Date.now();
+    return Promise.all(found.map((container) => this.#summary(container, now, options.size)));
+  }
+
+  async inspect(reference: string, options: { size: boolean }): Promise<ContainerInspectResponse> {
+    const container = this.#context.containers.get(reference);
+    const view = inspection(this.#context, container, this.#execIds(container.id));
+    return options.size ? { ...view, ...(await this.#sizes(container)) } : view;
+  }
+
+  /** The container's processes as `ps` shows them; no arguments mean `-ef`. */
+  async top(reference: string, psArgs: string): Promise<ProcessTable> {
+    const container = this.#context.containers.get(reference);
+    if (!isRunning(container.record) || container.task === undefined) {
+      throw conflict(`container ${container.id} is not running`);
+    }
+    const table = await processTable(await container.task.pids(), psArgs || '-ef');
+    publish(this.#context.events, container, 'top');
+    return table;
+  }
+
+  async #summary(container: Container, now: number, size: boolean): Promise<ContainerSummary> {
+    const { record } = container;
+    const command = [record.path, ...record.args]
+      .map((word) => (/\s/.test(word) ? `'${word}'` : word))
+      .join(' ');
+    return {
+      Id: record.id,
+      Names: [record.name, ...this.#context.containers.linkNames(record.id)].map((name) => `/${name}`),
+      Image: imageName(this.#context.images, record),
+      ImageID: record.image,
+      Command: command,
+      Created: Math.floor(Date.parse(record.created) / 1000),
+      Ports: portSummaries(record),
+      Labels: record.config.Labels ?? {},
+      State: record.state.status,
+      Status: statusText(record, now),
+      HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+      NetworkSettings: { Networks: record.networks },
+      Mounts: mountViews(record),
+      ...(size ? await this.#sizes(container) : {}),
+    };
+  }
+
+  async #sizes({ record }: Container): Promise<{ SizeRw: number; SizeRootFs: number }> {
+    const { snapshotter, rootfs } = this.#context;
+    const written = await this.#written.of(record.id, (counted) => rootfs.writtenBytes(record.id, counted));
+    const image = record.layers.reduce((sum, layer) => sum + (snapshotter.statLayer(layer)?.size ?? 0), 0);
+    return { SizeRw: written, SizeRootFs: image + written };
+  }
+}
+
+/** The image by the name it was asked for by, as long as that name means it; else by its id. */
+function imageName(images: Images, record: ContainerRecord): string {
+  const name = record.config.Image ?? '';
+  try {
+    return images.resolve(name).id === record.image ? name : record.image;
+  } catch {
+    return record.image;
+  }
+}
+
+/** The ids of an image and of all that was made from it; none when there is no such image. */
+function withDescendants(images: Images, reference: string): Digest[] {
+  try {
+    const found: Digest[] = [images.resolve(reference).id];
+    for (const id of found) found.push(...images.records.children(id));
+    return found;
+  } catch {
+    return [];
+  }
+}
