@@ -5,6 +5,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 packages=(
   crun runc                  # the OCI runtimes
+  tini                       # --init
   nftables libnftables1      # published ports and NAT
   mmdebstrap debian-archive-keyring busybox-static  # images made from Debian's own packages
   gcc make libc6-dev musl-tools linux-libc-dev  # the monitor is a small static C program
