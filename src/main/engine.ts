@@ -113,7 +113,12 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   const containers = new Containers(database);
   const paths = new ContainerPaths(dataRoot, execRoot);
-  const rootfs = new RootFilesystems(snapshotter, { directory: paths.bundles, layers: layerMounts, disks });
+  const rootfs = new RootFilesystems(snapshotter, {
+    directory: paths.bundles,
+    initLayers: path.join(execRoot, 'init'),
+    layers: layerMounts,
+    disks,
+  });
   const userNamespaces = await openUserNamespaces({
     setting: config.usernsRemap,
     program: builtProgram('hull-namespaces'),

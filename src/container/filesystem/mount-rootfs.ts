@@ -1,12 +1,11 @@
 import { mappedRoot, mappingKey } from '#/oci/id-mapping.ts';
 import type { ContainerContext } from '../context.ts';
-import { makeInitPlaces } from './init-places.ts';
 import type { ContainerRecord } from '../record.ts';
 import type { MappedOwners } from './rootfs.ts';
 
 type Owned = Pick<ContainerRecord, 'id' | 'idMapping'>;
 
-/** Mounts a container's root filesystem if it is not mounted, with what the engine has in each; owners are as its user namespace has them. */
+/** Mounts a container's root filesystem if it is not mounted; owners are as its user namespace has them. */
 export async function mountRootfs(
   context: ContainerContext,
   record: Owned,
@@ -14,10 +13,7 @@ export async function mountRootfs(
 ): Promise<string> {
   const { rootfs } = context;
   const owners = await mappedOwners(context, record);
-  if (rootfs.isMounted(record.id)) return rootfs.path(record.id);
-  const root = rootfs.mount(record.id, { ...options, ...(owners === undefined ? {} : { owners }) });
-  makeInitPlaces(root, record.idMapping && mappedRoot(record.idMapping));
-  return root;
+  return rootfs.mount(record.id, { ...options, ...(owners === undefined ? {} : { owners }) });
 }
 
 /** As whose the files of images are shown to a container; undefined for one without a user namespace. */

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { errnoCode, notImplemented } from '#/base/errors.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
@@ -6,6 +6,7 @@ import { listMounts, mountErofs, mountIdmapped, mountOverlay, unmount } from '#/
 import { type Digest, digestHex } from '#/oci/digest.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
+import { makeInitLayer } from './init-layer.ts';
 import { SnapshotDisks } from './snapshot-disks.ts';
 
 /** Whose a root filesystem's files are shown to be: a mapping's key, and the file of a user namespace that has it. */
@@ -26,20 +27,27 @@ export class RootFilesystems {
   readonly #snapshotter: Snapshotter;
   readonly #directory: string;
   readonly #layers: string;
+  readonly #initLayers: string;
   readonly #mounted: Set<string>;
   readonly #disks = new SnapshotDisks();
 
   /**
-   * `directory` holds the merged root filesystems, one a container; `layers` and `disks` are where the snapshotter has layers and limited
-   * snapshots mounted.
+   * `directory` holds the merged root filesystems, one a container, and `initLayers` what lies lowest in them, one for each mapping of
+   * owners; `layers` and `disks` are where the snapshotter has layers and limited snapshots mounted.
    */
   constructor(
     snapshotter: Snapshotter,
-    { directory, layers, disks }: { directory: string; layers: string; disks: string },
+    {
+      directory,
+      initLayers,
+      layers,
+      disks,
+    }: { directory: string; initLayers: string; layers: string; disks: string },
   ) {
     this.#snapshotter = snapshotter;
     this.#directory = directory;
     this.#layers = layers;
+    this.#initLayers = initLayers;
     this.#mounted = new Set(listMounts().map((mount) => mount.target));
     for (const mounted of this.#mounted) {
       if (mounted.startsWith(`${disks}/`)) this.#adoptDisk(mounted);
@@ -66,7 +74,7 @@ export class RootFilesystems {
     const target = this.path(id);
     if (this.#mounted.has(target)) return target;
     this.#makeDirectory(target, owners);
-    this.#mountAt(target, id, { volatile, owners });
+    this.#mountAt(target, id, { volatile, owners, lowest: [this.#initLayer(owners)] });
     this.#mounted.add(target);
     return target;
   }
@@ -81,7 +89,7 @@ export class RootFilesystems {
 
   /** Mounts a snapshot that nobody writes to at a directory, for the caller to unmount. */
   mountView(key: string, target: string, owners?: MappedOwners): void {
-    this.#mountAt(target, key, { volatile: false, owners });
+    this.#mountAt(target, key, { volatile: false, owners, lowest: [] });
   }
 
   unmount(id: string): void {
@@ -131,7 +139,11 @@ export class RootFilesystems {
   #mountAt(
     target: string,
     key: string,
-    { volatile, owners }: { volatile: boolean; owners: MappedOwners | undefined },
+    {
+      volatile,
+      owners,
+      lowest,
+    }: { volatile: boolean; owners: MappedOwners | undefined; lowest: readonly string[] },
   ): void {
     const { layers, disk, upper, work } = this.#snapshotter.mounts(key);
     for (const layer of layers) {
@@ -149,8 +161,20 @@ export class RootFilesystems {
       owners === undefined ? directory : this.#mapped(directory, diffId, owners),
     );
     if (owners !== undefined && upper !== undefined) giveTop(upper, owners.root);
-    mountOverlay({ lower: lower.reverse(), upper, work, target, volatile });
+    mountOverlay({ lower: [...lower.reverse(), ...lowest], upper, work, target, volatile });
     undo.move();
+  }
+
+  /** Made when the first container needs it; whole under its name, or not there. */
+  #initLayer(owners: MappedOwners | undefined): string {
+    const layer = path.join(this.#initLayers, owners?.key ?? 'host');
+    if (existsSync(layer)) return layer;
+    const unfinished = `${layer}.${process.pid}`;
+    rmSync(unfinished, { recursive: true, force: true });
+    mkdirSync(unfinished, { recursive: true, mode: 0o755 });
+    makeInitLayer(unfinished, owners?.root);
+    renameSync(unfinished, layer);
+    return layer;
   }
 
   #mapped(directory: string, diffId: Digest, { key, namespace }: MappedOwners): string {
