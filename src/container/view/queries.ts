@@ -45,7 +45,13 @@ export class Queries {
       .filter(({ record }) => filter.matches(record));
     if (limited) found = found.slice(0, options.limit);
     const now = Date.now();
-    return Promise.all(found.map((container) => this.#summary(container, now, options.size)));
+    const imageName = imageNames(images);
+    return Promise.all(
+      found.map(async (container) => ({
+        ...this.#summary(container, now, imageName),
+        ...(options.size ? await this.#sizes(container) : {}),
+      })),
+    );
   }
 
   async inspect(reference: string, options: { size: boolean }): Promise<ContainerInspectResponse> {
@@ -65,15 +71,18 @@ export class Queries {
     return table;
   }
 
-  async #summary(container: Container, now: number, size: boolean): Promise<ContainerSummary> {
-    const { record } = container;
+  #summary(
+    { record }: Container,
+    now: number,
+    imageName: (record: ContainerRecord) => string,
+  ): ContainerSummary {
     const command = [record.path, ...record.args]
       .map((word) => (/\s/.test(word) ? `'${word}'` : word))
       .join(' ');
     return {
       Id: record.id,
       Names: [record.name, ...this.#context.containers.linkNames(record.id)].map((name) => `/${name}`),
-      Image: imageName(this.#context.images, record),
+      Image: imageName(record),
       ImageID: record.image,
       Command: command,
       Created: Math.floor(Date.parse(record.created) / 1000),
@@ -84,7 +93,6 @@ export class Queries {
       HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
       NetworkSettings: { Networks: record.networks },
       Mounts: mountViews(record),
-      ...(size ? await this.#sizes(container) : {}),
     };
   }
 
@@ -96,14 +104,20 @@ export class Queries {
   }
 }
 
-/** The image by the name it was asked for by, as long as that name means it; else by its id. */
-function imageName(images: Images, record: ContainerRecord): string {
-  const name = record.config.Image ?? '';
-  try {
-    return images.resolve(name).id === record.image ? name : record.image;
-  } catch {
-    return record.image;
-  }
+/** Images by the names they were asked for by, as long as those mean them; else by their ids. A name is looked up once for all. */
+function imageNames(images: Images): (record: ContainerRecord) => string {
+  const meanings = new Map<string, string | undefined>();
+  const meaning = (name: string): string | undefined => {
+    try {
+      return images.resolve(name).id;
+    } catch {
+      return undefined;
+    }
+  };
+  return ({ image, config: { Image: name = '' } }) => {
+    if (!meanings.has(name)) meanings.set(name, meaning(name));
+    return meanings.get(name) === image ? name : image;
+  };
 }
 
 /** The ids of an image and of all that was made from it; none when there is no such image. */
