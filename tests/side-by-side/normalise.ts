@@ -14,8 +14,9 @@ const RULES: [RegExp, string][] = [
   [/\b(About |Less than )?(an?|\d+) (second|minute|hour|day|week|month|year)s?( ago)?/g, '<duration>$4'],
   [/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, '<mac>'],
   [/\b10\.\d+\.\d+\.\d+(\/\d+)?\b/g, '<address>'],
-  [/:(3[2-9]|[4-5]\d|6[0-5])\d{3}\b/g, ':<port>'],
+  // Before the ports, for which a process id behind its colon could be taken.
   [/"Pid":\d+/g, '"Pid":"<pid>"'],
+  [/:(3[2-9]|[4-5]\d|6[0-5])\d{3}\b/g, ':<port>'],
   // What failed is told by the end of the chain; how it got there is the runtime's (runc under containerd, or crun).
   [
     /(failed to create (task for container|shim task)|OCI runtime (create|start|exec) failed|crun:).*?(exec:? |stat |chdir )/g,
