@@ -79,6 +79,9 @@ class Daemon {
     held.use(lockRoot(config.dataRoot));
     phases.mark('locks');
     const engine = await startEngine(config, logger);
+    // A daemon that cannot listen after all leaves nothing on the host either.
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => engine.shutdown());
     phases.mark('engine');
     const server = new ApiServer({ engine: engine.api, logger, experimental: config.experimental });
     const listeners = await listenAll(config, server, logger);
@@ -88,6 +91,7 @@ class Daemon {
     }
     releaseMemoryWhenIdle(() => server.served);
     announce(listeners, logger, phases);
+    undo.move();
     return new Daemon({ flags, logger, engine, server, listeners, held: held.move() });
   }
 
