@@ -93,13 +93,13 @@ export class Daemon {
       );
     });
     failed.catch(() => {});
-    await Promise.race([this.#answering(), failed]);
+    await Promise.race([this.#answering(child), failed]);
     return performance.now() - began;
   }
 
-  async #answering(): Promise<void> {
+  async #answering(child: ChildProcess): Promise<void> {
     const deadline = Date.now() + READY_TIMEOUT_MS;
-    while (!(await ping(this.socket))) {
+    while (child.exitCode === null && child.signalCode === null && !(await ping(this.socket))) {
       if (Date.now() > deadline)
         throw new Error(`"${this.socket}" does not answer:\n${this.log.slice(-2000)}`);
       await sleep(10);
@@ -119,20 +119,25 @@ export class Daemon {
     await this.#end('SIGKILL');
   }
 
-  /** SIGTERM and what is left of it: SIGKILL after the deadline. */
+  /** SIGTERM, and SIGKILL after the deadline; fails when a Hull did not come to the end of its shutdown. */
   async stop(): Promise<void> {
-    await this.#end('SIGTERM');
+    const before = this.log.length;
+    const ended = await this.#end('SIGTERM');
+    if (ended && this.name === 'hull' && !this.log.slice(before).includes('Daemon shutdown complete'))
+      throw new Error(`the shutdown was not completed:\n${this.log.slice(-2000)}`);
   }
 
-  async #end(signal: NodeJS.Signals): Promise<void> {
+  /** Whether there was one to end. */
+  async #end(signal: NodeJS.Signals): Promise<boolean> {
     const child = this.#process;
     this.#process = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return false;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.kill(signal);
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await gone;
     clearTimeout(timer);
+    return true;
   }
 
   /** Removes every container by force; a daemon that keeps containers alive when it stops would leave them running. */
@@ -144,7 +149,12 @@ export class Daemon {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process !== undefined) await this.removeContainers().catch(() => {});
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => this.#clean());
     await this.stop();
+  }
+
+  #clean(): void {
     for (const mount of mountsUnder(this.directory).reverse()) run('umount', ['-l', mount]);
     if (this.name === 'docker' && existsSync(`/sys/class/net/${this.bridge}`))
       ip(['link', 'del', this.bridge]);

@@ -38,8 +38,36 @@ async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   const logger = new Logger(config.logLevel);
-  const daemon = await Daemon.start(config, flags, logger);
-  daemon.handleSignals();
+  const started = Promise.withResolvers<Daemon>();
+  handleSignals(started.promise, logger);
+  started.resolve(await Daemon.start(config, flags, logger));
+  surviveErrors(logger);
+}
+
+/** A daemon that is told to end, or to read its configuration again, while it starts does so when it has started. */
+function handleSignals(started: Promise<Daemon>, logger: Logger): void {
+  let signals = 0;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      logger.info(`Processing signal '${signal === 'SIGTERM' ? 'terminated' : 'interrupt'}'`);
+      signals += 1;
+      if (signals >= IMPATIENCE) process.exit(128 + os.constants.signals[signal]);
+      void started.then((daemon) => daemon.stop()).then(() => process.exit(0));
+    });
+  }
+  process.on('SIGHUP', () => void started.then((daemon) => daemon.reload()));
+  // A closed terminal is no reason to stop serving.
+  process.on('SIGPIPE', () => {});
+}
+
+/** One request's failure must not end everybody's: what it left undone is in the records. */
+function surviveErrors(logger: Logger): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      const stack = error instanceof Error ? error.stack : undefined;
+      logger.error(`Unexpected error: ${messageOf(error)}`, { stack });
+    });
+  }
 }
 
 class Daemon {
@@ -50,7 +78,6 @@ class Daemon {
   readonly #listeners: Listener[];
   readonly #held: DisposableStack;
   #stopping: Promise<void> | undefined;
-  #signals = 0;
 
   private constructor(parts: {
     flags: FlagSet;
@@ -95,27 +122,6 @@ class Daemon {
     return new Daemon({ flags, logger, engine, server, listeners, held: held.move() });
   }
 
-  handleSignals(): void {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        this.#logger.info(`Processing signal '${signal === 'SIGTERM' ? 'terminated' : 'interrupt'}'`);
-        this.#signals += 1;
-        if (this.#signals >= IMPATIENCE) process.exit(128 + os.constants.signals[signal]);
-        void this.stop().then(() => process.exit(0));
-      });
-    }
-    process.on('SIGHUP', () => this.#reload());
-    // A closed terminal is no reason to stop serving.
-    process.on('SIGPIPE', () => {});
-    // One request's failure must not end everybody's: what it left undone is in the records.
-    for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-      process.on(event, (error: unknown) => {
-        const stack = error instanceof Error ? error.stack : undefined;
-        this.#logger.error(`Unexpected error: ${messageOf(error)}`, { stack });
-      });
-    }
-  }
-
   /** Ends requests, lets the engine put down its work, and takes back what shows that a daemon runs. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -137,7 +143,7 @@ class Daemon {
   }
 
   /** Reads the configuration again: what can change while running does, the rest waits for the next start. */
-  #reload(): void {
+  reload(): void {
     try {
       const config = readConfig(this.#flags);
       this.#engine.reload(config);

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,11 +20,16 @@ import { promisify } from 'node:util';
 
 import { Api } from '../api/client.ts';
 import { CHECKOUT, Daemon, request, until } from '../daemons.ts';
+import { assertNoLeaks, hostSnapshot } from '../leaks.ts';
 import { busyboxImage, dockerArchive } from '../test-images.ts';
 import { type Certificates, makeCertificates, pem } from './certificates.ts';
 
+const before = hostSnapshot();
 const directory = mkdtempSync(path.join(tmpdir(), 'hull-listeners-'));
-after(() => rmSync(directory, { recursive: true }));
+after(async () => {
+  rmSync(directory, { recursive: true });
+  await assertNoLeaks(before, [directory]);
+});
 
 const certificates: Certificates = makeCertificates(directory);
 const { authority, server, client, stranger } = certificates;
@@ -77,6 +92,35 @@ test('--tlsverify serves those that the authority knows, the docker CLI among th
     /bad certificate|unknown certificate|certificate required/,
   );
   await api.get('/info').is(200, { Warnings: (list) => !JSON.stringify(list).includes('API is accessible') });
+});
+
+test('a peer that gives up in its handshake is forgotten, and one that never begins it does not delay the end', async () => {
+  const port = await freePort();
+  await using daemon = new Daemon('hull', {
+    flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify', ...TLS],
+  });
+  await daemon.start();
+  await until('the port answers', async () => (await ask(port, pem(client))) === 200);
+  const descriptors = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const atRest = descriptors();
+  const distrusts = { ...pem(client), ca: readFileSync(path.join(directory, 'elsewhere.pem')) };
+  for (let times = 0; times < 5; times++) assert.equal(typeof (await ask(port, distrusts)), 'string');
+  await until('every descriptor is given back', () => descriptors() <= atRest);
+
+  const silent = net.connect(port, '127.0.0.1');
+  await new Promise((resolve) => silent.once('connect', resolve));
+  const ended = new Promise((resolve) => silent.once('close', resolve).once('error', () => {}));
+  // Fails when the shutdown is not complete.
+  await daemon.stop();
+  await ended;
+});
+
+test('a daemon that is told to end while it starts ends when it has started', async () => {
+  await using daemon = new Daemon('hull');
+  const started = daemon.start();
+  await until('it holds its pidfile', () => existsSync(path.join(daemon.directory, 'pid')));
+  started.catch(() => {});
+  await daemon.stop();
 });
 
 test('--tlsverify=false encrypts for everyone, and says so', async () => {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { invalid, notFound } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import type { Engine } from './engine.ts';
@@ -38,6 +39,8 @@ export class ApiServer {
   /** Cancels what is still running when the daemon stops. */
   readonly #stopping = new AbortController();
   readonly #servers = new Set<Server>();
+  /** Every open one: the servers themselves know neither those in a TLS handshake nor those that left HTTP. */
+  readonly #connections = new Set<Socket>();
   #served = 0;
 
   constructor({ engine, logger, experimental = false }: ApiServerOptions) {
@@ -61,16 +64,20 @@ export class ApiServer {
       tls === undefined ? createServer(options, listener) : await createTlsServer(tls, options, listener);
     this.#servers.add(server);
     server.once('close', () => this.#servers.delete(server));
+    server.on('connection', (connection) => {
+      this.#connections.add(connection);
+      connection.once('close', () => this.#connections.delete(connection));
+    });
     return server;
   }
 
-  /** Stops taking requests, cancels the waiting ones and lets the rest finish within the deadline. */
+  /** Stops taking requests, cancels the waiting ones and lets the rest finish within the deadline; then no connection is left. */
   async stop(deadlineMs: number): Promise<void> {
     const closed = [...this.#servers].map((server) => new Promise((done) => server.close(done)));
     this.#stopping.abort();
     for (const server of this.#servers) server.closeIdleConnections();
     const timer = setTimeout(() => {
-      for (const server of this.#servers) server.closeAllConnections();
+      for (const connection of this.#connections) connection.destroy();
     }, deadlineMs);
     await Promise.all(closed);
     clearTimeout(timer);

@@ -27,12 +27,14 @@ export async function createTlsServer(
     cert: certificate,
     key,
     minVersion: 'TLSv1.2' as const,
-    // A client that has sent all its input still reads: plain HTTP servers have this on, this one has not.
-    allowHalfOpen: true,
     ...(authority === undefined ? {} : { ca: authority, requestCert: true, rejectUnauthorized: true }),
   };
   try {
-    return createServer({ ...options, ...context }, listener);
+    const server = createServer({ ...options, ...context }, listener);
+    // A client that has sent all its input still reads: plain HTTP servers have this on, this one has not. As an option of the
+    // server it would hold for the handshake too, and one that a client breaks off would keep its connection for minutes.
+    server.on('secureConnection', (socket) => (socket.allowHalfOpen = true));
+    return server;
   } catch (error) {
     throw new Error(`invalid TLS configuration: ${messageOf(error)}`, { cause: error });
   }
