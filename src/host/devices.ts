@@ -18,14 +18,9 @@ export interface HostDevice {
 // Not devices of the host but of the namespace they are in; the runtime makes the container's own.
 const OWN = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', '.lxc', '.udev', 'hugepages']);
 
-/** The device at `source`, or all below it when it is a directory. Links are followed at the top alone. */
-export function devicesAt(
-  source: string,
-  destination: string = source,
-  access?: string,
-): HostDevice[] | undefined {
-  const stat = statSync(source, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
+/** The device at `source`, or all below it when it is a directory. Links are followed at the top alone; nothing there throws ENOENT. */
+export function devicesAt(source: string, destination: string = source, access?: string): HostDevice[] {
+  const stat = statSync(source);
   if (!stat.isDirectory()) return device(stat, destination, access);
   return readdirSync(source).flatMap((name) => {
     if (OWN.has(name)) return [];
@@ -34,7 +29,7 @@ export function devicesAt(
       const entry = lstatSync(file);
       if (entry.isSymbolicLink()) return [];
       const inside = path.join(destination, name);
-      return entry.isDirectory() ? (devicesAt(file, inside, access) ?? []) : device(entry, inside, access);
+      return entry.isDirectory() ? devicesAt(file, inside, access) : device(entry, inside, access);
     } catch (error) {
       // Devices come and go.
       if (errnoCode(error) === 'ENOENT') return [];

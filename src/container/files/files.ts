@@ -6,6 +6,7 @@ import { byteString } from '#/archive/tar-entry.ts';
 import { extractTar } from '#/archive/tree-extractor.ts';
 import { memberToTar, treeToTar } from '#/archive/tree-to-tar.ts';
 import { errnoCode, forbidden, invalid, notFound } from '#/base/errors.ts';
+import { refusalOfPath } from '#/host/refused-path.ts';
 import { openInRoot } from '#/host/rooted-file.ts';
 import { type Owner, ownerInside, ownerOutside } from '#/oci/id-mapping.ts';
 import { changesOf, type FilesystemChange } from './changes.ts';
@@ -133,13 +134,6 @@ function absolutePath(wanted: string): string {
   return clean;
 }
 
-/** What the kernel says of paths that cannot be anything's, in the words of Go. */
-const REFUSED_PATHS: Record<string, string> = {
-  ELOOP: 'too many levels of symbolic links',
-  ENAMETOOLONG: 'file name too long',
-  ENOTDIR: 'not a directory',
-};
-
 function openPath(root: number, absolute: string, absent: () => Error): { fd: number; stats: BigIntStats } {
   const follows = /\/\.?$/.test(absolute);
   try {
@@ -153,7 +147,7 @@ function openPath(root: number, absolute: string, absent: () => Error): { fd: nu
     return { fd: openInRoot(root, absolute, constants.O_RDONLY | kind | constants.O_NOFOLLOW), stats };
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') throw absent();
-    const refused = REFUSED_PATHS[errnoCode(error) ?? ''];
+    const refused = refusalOfPath(error);
     throw refused === undefined ? error : invalid(`lstat ${absolute}: ${refused}`);
   }
 }

@@ -31,6 +31,8 @@ test("wantedDevices() says in Docker's words what is no device", () => {
       message: `error gathering device information while adding custom device "${source}": ${why}`,
     });
   refused('/dev/no-such', 'no such file or directory');
+  refused(`/dev/${'a'.repeat(10_000)}`, 'file name too long');
+  refused('/dev/nu\0ll', 'invalid argument');
   refused('/etc/hostname', 'not a device node');
   refused('/proc/self/fdinfo', 'not a device node');
   refused('/dev/null', 'invalid access "zz": it is of the letters r, w and m', 'zz');

@@ -1,5 +1,6 @@
 import { invalid } from '#/base/errors.ts';
 import { devicesAt, type HostDevice } from '#/host/devices.ts';
+import { refusalOfPath } from '#/host/refused-path.ts';
 import type { NodeFacts } from '#/oci/cdi.ts';
 import { deviceRule } from '#/oci/default-spec.ts';
 import type { RuntimeDevice, RuntimeDeviceRule } from '#/oci/runtime-spec.ts';
@@ -14,7 +15,7 @@ export function wantedDevices({ Privileged: privileged = false, Devices }: HostC
     if (privileged && inside === PathOnHost) return [];
     return devicesOf(PathOnHost, inside, CgroupPermissions || 'rwm');
   });
-  return privileged ? [...(devicesAt('/dev') ?? []), ...asked] : asked;
+  return privileged ? [...devicesAt('/dev'), ...asked] : asked;
 }
 
 function devicesOf(source: string, destination: string, access: string): HostDevice[] {
@@ -22,17 +23,27 @@ function devicesOf(source: string, destination: string, access: string): HostDev
     throw invalid(`error gathering device information while adding custom device "${source}": ${why}`);
   };
   if (!/^[rwm]{1,3}$/.test(access)) fail(`invalid access "${access}": it is of the letters r, w and m`);
-  const devices = devicesAt(source, destination, access);
-  if (devices === undefined) return fail('no such file or directory');
+  const devices = lookedAt(() => devicesAt(source, destination, access), fail);
   return devices.length === 0 ? fail('not a device node') : devices;
+}
+
+function lookedAt<T>(look: () => T, fail: (why: string) => never): T {
+  try {
+    return look();
+  } catch (error) {
+    const refusal = refusalOfPath(error);
+    if (refusal === undefined) throw error;
+    return fail(refusal);
+  }
 }
 
 /** A device node of the host as a CDI file leaves it open. */
 export function nodeFacts(path: string): NodeFacts {
-  const [device, another] = devicesAt(path) ?? [];
-  if (device === undefined || another !== undefined || device.path !== path) {
-    throw invalid(`failed to stat CDI host device "${path}": not a device node`);
-  }
+  const fail = (why: string): never => {
+    throw invalid(`failed to stat CDI host device "${path}": ${why}`);
+  };
+  const [device, another] = lookedAt(() => devicesAt(path), fail);
+  if (device === undefined || another !== undefined || device.path !== path) return fail('not a device node');
   return factsOf(device);
 }
 

@@ -19,7 +19,15 @@ test('runtimeResources() takes a limit of processes away with 0 as with -1', () 
 
 test('runtimeResources() refuses shares below nothing, and devices that are not there', () => {
   assert.throws(() => runtimeResources({ CpuShares: -1 }), { message: 'shares: invalid argument' });
-  assert.throws(() => runtimeResources({ BlkioDeviceReadBps: [{ Path: '/dev/no-such', Rate: 1 }] }), {
-    message: 'stat /dev/no-such: no such file or directory',
-  });
+  for (const [path, why] of [
+    ['/dev/no-such', 'no such file or directory'],
+    ['/dev/null/x', 'not a directory'],
+    ['a'.repeat(10_000), 'file name too long'],
+    ['/dev/nu\0ll', 'invalid argument'],
+  ] as const) {
+    assert.throws(() => runtimeResources({ BlkioDeviceReadBps: [{ Path: path, Rate: 1 }] }), {
+      kind: 'invalid',
+      message: `stat ${path}: ${why}`,
+    });
+  }
 });

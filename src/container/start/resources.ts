@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { invalid } from '#/base/errors.ts';
+import { refusalOfPath } from '#/host/refused-path.ts';
 import type {
   RuntimeBlockIo,
   RuntimeCpu,
@@ -84,9 +85,12 @@ function runtimeThrottle({ Path = '', Rate = 0 }: ThrottleDevice): RuntimeThrott
 }
 
 function deviceNumbers(path: string): { major: number; minor: number } {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw invalid(`stat ${path}: no such file or directory`);
-  return splitDeviceNumber(stat.rdev);
+  try {
+    return splitDeviceNumber(statSync(path).rdev);
+  } catch (error) {
+    const refused = refusalOfPath(error);
+    throw refused === undefined ? error : invalid(`stat ${path}: ${refused}`);
+  }
 }
 
 /** Linux's encoding of a device number (makedev(3)). */
