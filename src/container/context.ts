@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
 import { shortId } from '#/base/ids.ts';
+import type { Trash } from '#/host/trash.ts';
 import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import type { Images } from '#/image/images.ts';
 import type { Networks } from '#/network/networks.ts';
@@ -31,6 +32,8 @@ export interface ContainerContext {
   events: EventLog;
   logger: Logger;
   paths: ContainerPaths;
+  /** For what lies under each of the roots. */
+  trash: { data: Trash; exec: Trash };
   host: SpecHost & { journalSocket: string };
   limits: CgroupSupport;
   defaults: ContainerDefaults;

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
 
@@ -16,14 +15,9 @@ export async function removeContainer(
   context.containers.save(container);
   context.rootfs.unmount(record.id);
   await context.snapshotter.remove(record.id);
-  // A handful of files each: in this thread that is quicker than the way to another.
-  for (const directory of [
-    context.paths.bundle(record.id),
-    context.paths.task(record.id),
-    context.paths.data(record.id),
-  ]) {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  context.trash.exec.discard(context.paths.bundle(record.id));
+  context.trash.exec.discard(context.paths.task(record.id));
+  context.trash.data.discard(context.paths.data(record.id));
   context.containers.remove(container);
   for (const pending of container.pendingAttaches) pending.reject(new Error('The container was removed'));
   container.pendingAttaches.clear();

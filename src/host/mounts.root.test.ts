@@ -6,7 +6,15 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { withLoopDevice } from './loop-device.ts';
 import { checked, libc } from './libc.ts';
-import { bindMount, listMounts, mountErofs, mountOverlay, mountTmpfs, unmount } from './mounts.ts';
+import {
+  bindMount,
+  listMounts,
+  mountErofs,
+  mountOverlay,
+  mountTmpfs,
+  unmount,
+  unmountAside,
+} from './mounts.ts';
 
 // On a tmpfs of its own: an overlay's upper directory may not lie on an overlay, which a test host's /tmp can be.
 const root = mkdtempSync(path.join(tmpdir(), 'hull-mounts-'));
@@ -86,6 +94,24 @@ test('bindMount() makes mounts below read-only when asked for both', () => {
 test('unmount() of what is not mounted, or not there, does nothing', () => {
   unmount(directory('plain'));
   unmount(path.join(root, 'absent'));
+});
+
+test('unmountAside() frees the place at once, and tells when the filesystem is free', async () => {
+  const target = directory('aside');
+  const [upper, work, lower] = [directory('aside-upper'), directory('aside-work'), directory('one')];
+  mountOverlay({ lower: [lower], upper, work, target });
+  let free = false;
+  const told = new Promise<void>((resolve) => {
+    unmountAside(target, () => {
+      free = true;
+      resolve();
+    });
+  });
+  assert.deepEqual([mountsBelow(target), readdirSync(target), free], [[], [], false]);
+  await told;
+  for (const nothing of [target, path.join(root, 'absent')]) {
+    await new Promise<void>((resolve) => unmountAside(nothing, resolve));
+  }
 });
 
 test('mountErofs() mounts from the file, and the loop device it falls back to frees itself', () => {

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { close, closeSync, constants, openSync } from 'node:fs';
 import koffi from 'koffi';
 import { errnoCode } from '#/base/errors.ts';
 import { checked, libc, systemError } from './libc.ts';
@@ -263,4 +263,23 @@ export function unmount(target: string, { lazy = false }: { lazy?: boolean } = {
   const errno = koffi.errno();
   const error = systemError(errno, 'umount2', target);
   if (error.code !== 'EINVAL' && error.code !== 'ENOENT') throw error;
+}
+
+/**
+ * Like a lazy `unmount` of a directory, but it is freed in another thread: freeing an overlay waits until the whole filesystem
+ * below it is on disk. `done` is called when it is free, unless others still use it, and not before the caller has returned.
+ */
+export function unmountAside(target: string, done: () => void): void {
+  let user: number | undefined;
+  try {
+    user = openSync(target, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+  }
+  try {
+    unmount(target, { lazy: true });
+  } finally {
+    if (user === undefined) setImmediate(done);
+    else close(user, done);
+  }
 }

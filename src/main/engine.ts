@@ -30,6 +30,7 @@ import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { isSystemdHost } from '#/host/systemd.ts';
+import { Trash } from '#/host/trash.ts';
 import { Images } from '#/image/images.ts';
 import { instanceName } from '#/network/network-options.ts';
 import { Networks } from '#/network/networks.ts';
@@ -97,6 +98,10 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const content = await DirectoryContentStore.open(path.join(dataRoot, 'content'));
   phases.mark('store');
 
+  const trash = {
+    data: new Trash(path.join(dataRoot, 'trash')),
+    exec: new Trash(path.join(execRoot, 'trash')),
+  };
   const layout = await prepareHost(logger);
   const instance = instanceName(dataRoot);
   const cgroups = cgroupPlace(
@@ -108,6 +113,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     layout,
     systemd: cgroups.driver === 'systemd',
     logger,
+    trash: trash.exec,
   });
   phases.mark('runtime');
 
@@ -176,6 +182,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     events,
     logger,
     paths,
+    trash,
     host: {
       cgroupVersion: layout.version,
       architecture: process.arch,
@@ -260,12 +267,14 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       // Running containers keep all they use; without any, nothing of ours stays on the host.
       await networks.cleanup();
       networks.close();
+      await rootfs.settled();
       if (!containers.all().some(({ record }) => isRunning(record))) {
         rootfs.unmountAllLayers();
         userNamespaces.forgetAll();
         if (cgroups.driver === 'cgroupfs')
           new Cgroup(layout, path.posix.join('/', cgroups.parent)).removeIfEmpty();
       }
+      await Promise.all([trash.data.settled(), trash.exec.settled()]);
       database[Symbol.dispose]();
     },
   };
@@ -289,13 +298,18 @@ async function stopAll(
 async function ociRuntimes(
   config: DaemonConfig,
   root: string,
-  { layout, systemd, logger }: { layout: CgroupLayout; systemd: boolean; logger: Logger },
+  {
+    layout,
+    systemd,
+    logger,
+    trash,
+  }: { layout: CgroupLayout; systemd: boolean; logger: Logger; trash: Trash },
 ): Promise<ReadonlyMap<string, Runtime>> {
   const monitor = builtProgram('hull-monitor');
   if (!existsSync(monitor))
     throw internal(`Cannot find the monitor "${monitor}": build it with "npm run build"`);
   const make = (name: string, binary: string): OciRuntime =>
-    new OciRuntime({ name, binary, monitor, root: path.join(root, name), logger, layout });
+    new OciRuntime({ name, binary, monitor, root: path.join(root, name), logger, trash, layout });
   const builtIn = RUNTIMES.map((name) => make(name, name));
   const added = Object.entries(config.runtimes).map(([name, runtime]) => make(name, runtime.path));
   const known = new Map([...builtIn, ...added].map((runtime) => [runtime.name, runtime]));

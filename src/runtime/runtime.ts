@@ -8,7 +8,7 @@ import type { RuntimeResources, RuntimeSpec } from '#/oci/runtime-spec.ts';
  * A **task** is one run of a container. Its life: `create` starts its monitor, a small process that owns stdio and the log,
  * outlives the engine and records the exit; nothing of the user's runs yet, so that whoever wants the first byte of output
  * can `attach` first; `start` runs the process; `exited` resolves when it ends; `remove` deletes what the run left (cgroup, runtime
- * state, sockets), which is right only after the exit. After an engine restart `load` finds the task again, running or
+ * state, `directory`), which is right only after the exit. After an engine restart `load` finds the task again, running or
  * exited, and everything goes on.
  *
  * An **exec** is a further process in a running task, with a monitor of its own and the same stdio manners.

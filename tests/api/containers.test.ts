@@ -212,6 +212,14 @@ onEveryEngine('containers', ({ check }) => {
     await api.post(`/containers/${id}/restart`).is(204);
     await api.get(`/containers/${id}/json`).is(200, { State: { Running: true } });
   });
+  check('a container that is started the moment it has ended finds what it wrote', async (api) => {
+    const id = await api.run('echo x >> /written; exit $(wc -l < /written)');
+    for (const lines of [1, 2, 3, 4]) {
+      await api.post(`/containers/${id}/wait`).is(200, { StatusCode: lines });
+      await api.post(`/containers/${id}/start`).is(204);
+    }
+    await api.delete(`/containers/${id}?force=1`).is(204);
+  });
   check('pause and unpause', async (api) => {
     const id = await api.run('sleep 600');
     await api.post(`/containers/${id}/pause`).is(204);

@@ -2,7 +2,7 @@ import { chownSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSy
 import path from 'node:path';
 import { errnoCode, notImplemented } from '#/base/errors.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
-import { listMounts, mountErofs, mountIdmapped, mountOverlay, unmount } from '#/host/mounts.ts';
+import { listMounts, mountErofs, mountIdmapped, mountOverlay, unmount, unmountAside } from '#/host/mounts.ts';
 import { type Digest, digestHex } from '#/oci/digest.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
@@ -30,6 +30,8 @@ export class RootFilesystems {
   readonly #initLayers: string;
   readonly #mounted: Set<string>;
   readonly #disks = new SnapshotDisks();
+  /** Root filesystems that are out of sight and not free yet. */
+  readonly #leaving = new Map<string, Promise<void>>();
 
   /**
    * `directory` holds the merged root filesystems, one a container, and `initLayers` what lies lowest in them, one for each mapping of
@@ -67,11 +69,13 @@ export class RootFilesystems {
    * Mounts it if it is not. Returns its path. With `volatile` nothing written there is ever synced, which is right for what is
    * thrown away afterwards: unmounting a common overlay waits until the whole filesystem below it is on disk.
    */
-  mount(
+  async mount(
     id: string,
     { volatile = false, owners }: { volatile?: boolean; owners?: MappedOwners } = {},
-  ): string {
+  ): Promise<string> {
     const target = this.path(id);
+    // Two overlays on one writable top would not know of each other's changes.
+    await this.#leaving.get(target);
     if (this.#mounted.has(target)) return target;
     this.#makeDirectory(target, owners);
     this.#mountAt(target, id, { volatile, owners, lowest: [this.#initLayer(owners)] });
@@ -95,11 +99,24 @@ export class RootFilesystems {
   unmount(id: string): void {
     const target = this.path(id);
     if (!this.#mounted.has(target)) return;
-    // Lazily: a process of the host that looks into it must not keep the container from ending.
-    unmount(target, { lazy: true });
-    this.#mounted.delete(target);
     const { disk } = this.#snapshotter.mounts(id);
+    // Lazily: a process of the host that looks into it must not keep the container from ending.
+    if (disk === undefined) this.#unmountAside(target);
+    else unmount(target, { lazy: true });
+    this.#mounted.delete(target);
     if (disk !== undefined) this.#disks.release(disk);
+  }
+
+  #unmountAside(target: string): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    unmountAside(target, resolve);
+    this.#leaving.set(target, promise);
+    void promise.then(() => this.#leaving.delete(target));
+  }
+
+  /** Resolves when what was unmounted before is free. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#leaving.values());
   }
 
   /** Bytes that the container wrote. Whether it runs or not, and whatever becomes of it meanwhile; `counted` hears the sum so far. */

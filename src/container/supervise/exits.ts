@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { messageOf } from '#/base/errors.ts';
 import { shortId } from '#/base/ids.ts';
 import type { Phases } from '#/base/log.ts';
@@ -183,7 +182,7 @@ export async function releaseRun(
     if (type === 'volume') await context.volumes.unmount(name, record.id);
   }
   phases?.mark('rootfs');
-  rmSync(context.paths.bundle(record.id), { recursive: true, force: true });
+  context.trash.exec.discard(context.paths.bundle(record.id));
   phases?.mark('bundle');
 }
 

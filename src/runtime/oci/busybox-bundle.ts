@@ -16,6 +16,7 @@ import { readCgroupLayout } from '#/host/cgroup-layout.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { Logger } from '#/base/log.ts';
 import { run } from '#/host/process.ts';
+import { Trash } from '#/host/trash.ts';
 import { DEFAULT_CAPABILITIES, processCapabilities } from '#/oci/capabilities.ts';
 import { defaultSpec } from '#/oci/default-spec.ts';
 import type { RuntimeSpec } from '#/oci/runtime-spec.ts';
@@ -38,6 +39,7 @@ export class BusyboxBundles implements AsyncDisposable {
   /** The parent of all tasks' groups. */
   readonly cgroup = `/hull-test-${path.basename(this.directory)}`;
   readonly monitor = MONITOR;
+  readonly #trash = new Trash(path.join(this.directory, 'trash'));
   readonly #name: string;
   readonly #tasks: Task[] = [];
   readonly #runtimes: OciRuntime[] = [];
@@ -69,6 +71,7 @@ export class BusyboxBundles implements AsyncDisposable {
       monitor: MONITOR,
       root: path.join(this.directory, 'state'),
       logger: new Logger('error'),
+      trash: this.#trash,
     });
     this.#runtimes.push(runtime);
     return runtime;
@@ -128,6 +131,7 @@ export class BusyboxBundles implements AsyncDisposable {
     const left = existsSync(groups) ? readdirSync(groups, { withFileTypes: true }) : [];
     await parent.remove();
     for (const runtime of this.#runtimes) runtime[Symbol.dispose]();
+    await this.#trash.settled();
     rmSync(this.directory, { recursive: true, force: true });
     const leaked = left.filter((entry) => entry.isDirectory()).map(({ name }) => name);
     if (leaked.length > 0) throw new Error(`Tasks left their cgroups behind: ${leaked.join(' ')}`);

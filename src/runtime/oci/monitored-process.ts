@@ -17,9 +17,6 @@ import { readExitRecord, writeExitRecord, type ExitRecord } from './exit-record.
 import { MonitorConnection, type MonitorEvents } from './monitor-connection.ts';
 import { runtimeWords } from './runtime-words.ts';
 
-/** The files in a monitor's directory; its protocol.md says what each is. */
-export const MONITOR_FILES = ['sock', 'pid', 'tty', 'log', 'exit', 'exit.tmp'] as const;
-
 const START_DEADLINE_MS = 120_000;
 
 /** Docker's code for a process that was killed together with who watched it. */

@@ -6,6 +6,7 @@ import type { Logger } from '#/base/log.ts';
 import { readCgroupLayout, type CgroupLayout } from '#/host/cgroup-layout.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { findExecutable, SealedExecutable } from '#/host/sealed-executable.ts';
+import type { Trash } from '#/host/trash.ts';
 import type { CreateTaskOptions, Runtime, Task } from '#/runtime/runtime.ts';
 
 import { OciCommand } from './oci-command.ts';
@@ -24,6 +25,8 @@ export interface OciRuntimeOptions {
   /** Where the OCI runtime keeps its state; one engine's own, on a tmpfs. Made on first use. */
   root: string;
   logger: Logger;
+  /** On the filesystem of `root` and of the tasks' directories. */
+  trash: Trash;
   /** The host's cgroups; read anew without it. */
   layout?: CgroupLayout;
 }
@@ -161,6 +164,7 @@ export class OciRuntime implements Runtime, Disposable {
       command: this.#open().command,
       monitor: this.#options.monitor,
       logger: this.#options.logger,
+      trash: this.#options.trash,
       ...(onStarted === undefined ? {} : { onStarted }),
     });
   }

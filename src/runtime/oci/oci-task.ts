@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { conflict, errnoCode, internal, messageOf, notImplemented } from '#/base/errors.ts';
@@ -7,6 +7,7 @@ import { readCgroupStats } from '#/host/cgroup-stats.ts';
 import { watchOomKills } from '#/host/cgroup-oom.ts';
 import type { Cgroup } from '#/host/cgroups.ts';
 import { killPid, run } from '#/host/process.ts';
+import type { Trash } from '#/host/trash.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
 import type {
   Attachment,
@@ -19,7 +20,7 @@ import type {
   TerminalSize,
 } from '#/runtime/runtime.ts';
 
-import { MONITOR_FILES, MonitoredProcess, writeDirectoryFile } from './monitored-process.ts';
+import { MonitoredProcess, writeDirectoryFile } from './monitored-process.ts';
 import { criuWords } from './criu-words.ts';
 import type { OciCommand } from './oci-command.ts';
 import { runtimeWords } from './runtime-words.ts';
@@ -56,6 +57,7 @@ export interface OciTaskOptions {
   command: OciCommand;
   monitor: string;
   logger: Logger;
+  trash: Trash;
   /** Called once the runtime's state directory is whole. */
   onStarted?: (stateDirectory: string) => void;
 }
@@ -230,18 +232,17 @@ export class OciTask implements Task {
     this.process.abandon();
     if (this.process.started) await this.#removeRuntimeState();
     for (const [id, exec] of this.#execs) this.#removeExec(id, exec);
-    rmSync(path.join(this.#options.directory, CRIU_DIRECTORY), { recursive: true, force: true });
-    removeFiles(this.#options.directory, [...MONITOR_FILES, TASK_FILE]);
+    this.#options.trash.discard(this.#options.directory);
   }
 
   /** By our own hand: a process of the runtime's for it would cost more than the whole removal. */
   async #removeRuntimeState(): Promise<void> {
-    const { cgroup, command, logger, systemd } = this.#options;
+    const { cgroup, command, logger, systemd, trash } = this.#options;
     try {
       // Until systemd has forgotten the scope, none of the same name can be made: its end is worth a process, which waits for it.
       if (systemd) await this.#run(command.delete(this.id), 'delete');
       await cgroup.remove();
-      rmSync(command.stateDirectory(this.id), { recursive: true, force: true });
+      trash.discard(command.stateDirectory(this.id));
     } catch (error) {
       logger.warn('Cannot remove a container by hand, so its runtime does it', {
         container: this.id,
@@ -255,7 +256,7 @@ export class OciTask implements Task {
   #removeExec(id: string, exec: MonitoredProcess): void {
     exec.abandon();
     this.#execs.delete(id);
-    rmSync(exec.directory, { recursive: true, force: true });
+    this.#options.trash.discard(exec.directory);
   }
 
   async #run(commandLine: readonly string[], what: string): Promise<void> {
@@ -314,15 +315,5 @@ class OciExec implements ExecTask {
   async remove(): Promise<void> {
     if (this.#process.running) throw conflict(`The exec "${this.id}" is still running`);
     this.#remove();
-  }
-}
-
-function removeFiles(directory: string, names: readonly string[]): void {
-  for (const name of names) {
-    try {
-      unlinkSync(path.join(directory, name));
-    } catch (error) {
-      if (errnoCode(error) !== 'ENOENT') throw error;
-    }
   }
 }

@@ -1,0 +1,42 @@
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { errnoCode } from '#/base/errors.ts';
+import { newId } from '#/base/ids.ts';
+
+/**
+ * What is on its way out. A disk takes milliseconds to delete a handful of files, and nobody has to wait for that: a discarded
+ * file or tree is gone from its place at once, which may be used anew, and is deleted while the caller goes on.
+ */
+export class Trash {
+  readonly #directory: string;
+  #work: Promise<void> = Promise.resolve();
+
+  /** `directory` is this process's own, on the filesystem of what is discarded. Deletes what an earlier process left there. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const left of readdirSync(directory)) {
+      rmSync(path.join(directory, left), { recursive: true, force: true });
+    }
+  }
+
+  /** A file that is not there is no error. Nothing may be mounted below it. */
+  discard(file: string): void {
+    const gone = path.join(this.#directory, newId());
+    try {
+      renameSync(file, gone);
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    // One after another: many at once would only hinder what the engine is asked meanwhile. What cannot be deleted now is left
+    // to the next process.
+    this.#work = this.#work.then(() => rm(gone, { recursive: true, force: true })).catch(() => {});
+  }
+
+  /** Resolves when all that was discarded before is deleted. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+}
