@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
+  mkdirSync,
   existsSync,
   mkdtempSync,
   openSync,
@@ -92,6 +94,71 @@ test('--tlsverify serves those that the authority knows, the docker CLI among th
     /bad certificate|unknown certificate|certificate required/,
   );
   await api.get('/info').is(200, { Warnings: (list) => !JSON.stringify(list).includes('API is accessible') });
+});
+
+test('the hull CLI speaks TLS: by flags, by the environment, and with streams that end at one side', async () => {
+  const port = await freePort();
+  await using daemon = new Daemon('hull', {
+    flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify', ...TLS],
+  });
+  await daemon.start();
+  await until('the port answers', async () => (await ask(port, pem(client))) === 200);
+  await new Api(daemon.socket).post('/images/load?quiet=1', dockerArchive([busyboxImage()])).is(200);
+
+  const certPath = path.join(directory, 'cert-path');
+  mkdirSync(certPath);
+  copyFileSync(authority, path.join(certPath, 'ca.pem'));
+  copyFileSync(client.certificate, path.join(certPath, 'cert.pem'));
+  copyFileSync(client.key, path.join(certPath, 'key.pem'));
+  const hull = (args: readonly string[], environment: Record<string, string>, input = ''): string => {
+    const { HULL_HOST: _hull, DOCKER_HOST: _docker, ...rest } = process.env;
+    const { stdout, stderr } = spawnSync(path.join(CHECKOUT, 'bin/hull'), args, {
+      env: { ...rest, DOCKER_CONFIG: path.join(directory, 'no-configuration'), ...environment },
+      input,
+      timeout: 30_000,
+      encoding: 'utf8',
+    });
+    return stdout + stderr;
+  };
+  const host = `tcp://127.0.0.1:${port}`;
+  const byFlags = ['-H', host, '--tlsverify', `--tlscacert=${authority}`];
+  const pair = ({ certificate, key }: Certificates['client']): string[] => [
+    `--tlscert=${certificate}`,
+    `--tlskey=${key}`,
+  ];
+  const environment = { DOCKER_HOST: host, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: certPath };
+
+  assert.equal(hull([...byFlags, ...pair(client), 'version', '--format', '{{.Server.Os}}'], {}), 'linux\n');
+  assert.equal(hull(['version', '--format', '{{.Server.Os}}'], environment), 'linux\n');
+  // The end of the input must not be the end of the answer.
+  const sorted = hull(['run', '-i', '--name', 'sorts', 'busybox', 'sort'], environment, 'b\na\n');
+  assert.equal(sorted, 'a\nb\n');
+  assert.equal(hull(['logs', 'sorts'], environment), 'a\nb\n');
+  hull(['run', '-d', '--name', 'runs', 'busybox', 'sleep', '1000'], environment);
+  const large = 'x'.repeat(1_000_000);
+  assert.equal(hull(['exec', '-i', 'runs', 'wc', '-c'], environment, large), '1000000\n');
+  assert.equal(
+    hull(['exec', 'runs', 'sh', '-c', `yes x | head -c 3000000 | wc -c`], environment),
+    '3000000\n',
+  );
+  const archive = path.join(directory, 'large');
+  writeFileSync(archive, large);
+  hull(['cp', archive, 'runs:/large'], environment);
+  hull(['cp', 'runs:/large', `${archive}.back`], environment);
+  assert.equal(readFileSync(`${archive}.back`, 'utf8'), large);
+
+  assert.match(
+    hull([...byFlags, ...pair(stranger), 'version'], {}),
+    /does it know the authority of your certificate\?/,
+  );
+  assert.match(hull([...byFlags, '--tlscert=/nosuch', '--tlskey=/nosuch', 'version'], {}), /nosuch/);
+  const elsewhere = `--tlscacert=${path.join(directory, 'elsewhere.pem')}`;
+  assert.match(
+    hull(['-H', host, '--tlsverify', elsewhere, ...pair(client), 'version'], {}),
+    /self-signed certificate|unable to verify|unknown authority/,
+  );
+  assert.match(hull(['-H', host, 'version'], {}), /the server closed the connection before it answered\n/);
+  assert.match(hull(['version'], { ...environment, DOCKER_CERT_PATH: '/nosuch' }), /nosuch\/ca\.pem/);
 });
 
 test('a peer that gives up in its handshake is forgotten, and one that never begins it does not delay the end', async () => {

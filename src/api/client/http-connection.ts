@@ -26,7 +26,11 @@ export class HttpConnection {
   async readHead(): Promise<ResponseHead> {
     for (;;) {
       const text = await this.reader.readUntil('\r\n\r\n');
-      if (text === undefined) throw new Error('the server closed the connection before it answered');
+      if (text === undefined) {
+        // With TLS 1.3 a client's certificate is looked at after the handshake, and some servers refuse it without a word.
+        const hint = 'encrypted' in this.socket ? ': does it know the authority of your certificate?' : '';
+        throw new Error(`the server closed the connection before it answered${hint}`);
+      }
       const head = parseHead(text);
       // 100 Continue and its like announce the real answer.
       if (head.status >= 200 || head.status === 101) return head;
