@@ -39,7 +39,6 @@ void exit_record_write(int status, const struct timespec *at, const char *error)
 		append("\"", 1);
 	}
 	append("}\n", 2);
-	fsync(record_fd);
 	close(record_fd);
 	rename("exit.tmp", "exit");
 }

@@ -15,6 +15,7 @@ export interface ExitRecord {
 
 const FILE = 'exit';
 
+/** Undefined when there is none, or what a power cut has left of one where the directory is on a disk: no process outlived that. */
 export function readExitRecord(directory: string): ExitRecord | undefined {
   let text: string;
   try {
@@ -23,7 +24,8 @@ export function readExitRecord(directory: string): ExitRecord | undefined {
     if (errnoCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-  const record = JSON.parse(text) as { code: number; at: string; error?: string };
+  const record = parse(text);
+  if (record === undefined) return undefined;
   return {
     code: record.code,
     at: dateOfNanoseconds(BigInt(record.at)),
@@ -31,10 +33,18 @@ export function readExitRecord(directory: string): ExitRecord | undefined {
   };
 }
 
+function parse(text: string): { code: number; at: string; error?: string } | undefined {
+  try {
+    return JSON.parse(text) as { code: number; at: string; error?: string };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Writes the record of a process whose monitor was killed, so that it is known from now on. */
 export function writeExitRecord(directory: string, record: ExitRecord): void {
   const temporary = path.join(directory, `${FILE}.tmp`);
   const at = `${BigInt(record.at.getTime()) * 1_000_000n}`;
-  writeFileSync(temporary, `${JSON.stringify({ ...record, signal: 0, at, pid: 0 })}\n`, { flush: true });
+  writeFileSync(temporary, `${JSON.stringify({ ...record, signal: 0, at, pid: 0 })}\n`);
   renameSync(temporary, path.join(directory, FILE));
 }
