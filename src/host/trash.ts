@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoCode } from '#/base/errors.ts';
 import { newId } from '#/base/ids.ts';
+import { deleteTree } from './delete-tree.ts';
 
 /**
  * What is on its way out. A disk takes milliseconds to delete a handful of files, and nobody has to wait for that: a discarded
@@ -32,7 +32,7 @@ export class Trash {
     }
     // One after another: many at once would only hinder what the engine is asked meanwhile. What cannot be deleted now is left
     // to the next process.
-    this.#work = this.#work.then(() => rm(gone, { recursive: true, force: true })).catch(() => {});
+    this.#work = this.#work.then(() => deleteTree(gone)).catch(() => {});
   }
 
   /** Resolves when all that was discarded before is deleted. */

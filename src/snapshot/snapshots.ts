@@ -12,6 +12,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { newId } from '#/base/ids.ts';
 import { conflict, errnoCode, invalid, notFound } from '#/base/errors.ts';
+import { deleteTree } from '#/host/delete-tree.ts';
 import { makeExt4 } from '#/host/ext4.ts';
 import { type Digest, isDigest } from '#/oci/digest.ts';
 
@@ -98,7 +99,7 @@ export class Snapshots {
       throw error;
     }
     // Gone from sight; what it held is deleted while the caller goes on, or by the next tidy().
-    void rm(gone, { recursive: true, force: true }).catch(() => {});
+    void deleteTree(gone).catch(() => {});
   }
 
   tidy(): void {
