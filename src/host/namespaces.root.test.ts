@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { listMounts } from './mounts.ts';
-import { createNetns, removeNetns, withNetns } from './namespaces.ts';
+import { createNetns, removeNetns, SpareNetns, withNetns } from './namespaces.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'hull-netns-'));
 after(() => rmSync(root, { recursive: true }));
@@ -31,6 +31,45 @@ test('createNetns() leaves this thread where it was and a namespace with lo up a
     listMounts().some(({ target }) => target === file),
     false,
   );
+});
+
+/** The network namespaces that this process has descriptors on. */
+function held(): string[] {
+  const open = readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return [];
+    }
+  });
+  return open.filter((target) => target.startsWith('net:'));
+}
+
+test('SpareNetns gives each namespace once, with lo up, and holds one at most', () => {
+  const before = readlinkSync('/proc/thread-self/ns/net');
+  const spare = new SpareNetns();
+  spare.make();
+  spare.make();
+  assert.equal(readlinkSync('/proc/thread-self/ns/net'), before);
+  const [ready, ...more] = held();
+  assert.deepEqual(more, []);
+  const files = ['spare', 'none spare', 'spare again'].map((name) => path.join(root, name));
+  const inside = files.map((file, index) => {
+    spare.keep(file);
+    assert.deepEqual(held(), []);
+    if (index === 1) spare.make();
+    return withNetns(file, () => {
+      assert.deepEqual(Object.keys(networkInterfaces()), ['lo']);
+      return readlinkSync('/proc/thread-self/ns/net');
+    });
+  });
+  assert.equal(inside[0], ready);
+  assert.equal(new Set([before, ...inside]).size, 4);
+  spare.make();
+  assert.equal(held().length, 1);
+  spare[Symbol.dispose]();
+  assert.deepEqual(held(), []);
+  for (const file of files) removeNetns(file);
 });
 
 test('withNetns() comes back when the function throws, and says so when the path is no namespace', () => {

@@ -21,25 +21,72 @@ const IFF_UP = 1;
  * left there by a crash is let go.
  */
 export function createNetns(path: string): void {
-  unmount(path, { lazy: true });
-  writeFileSync(path, '', { flag: 'a', mode: 0o444 });
+  const fd = newNetns();
+  try {
+    keepNetns(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * One network namespace made ahead of time, for the next container: the kernel takes a millisecond for one, and there is time
+ * while another process works. It is nothing but a descriptor, so a process that is killed leaves none. The kernel gives a
+ * namespace its settings when it is made.
+ */
+export class SpareNetns implements Disposable {
+  #fd: number | undefined;
+
+  /** Makes one if there is none. One that cannot be made now is made, or complained of, when it is wanted. */
+  make(): void {
+    try {
+      this.#fd ??= newNetns();
+    } catch {
+      return;
+    }
+  }
+
+  /** Like `createNetns`, with the spare one if there is one; nobody gets that again. */
+  keep(path: string): void {
+    const fd = this.#fd ?? newNetns();
+    this.#fd = undefined;
+    try {
+      keepNetns(fd, path);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+/** A descriptor on a new network namespace with `lo` up. */
+function newNetns(): number {
   const home = openSync(OWN_NETNS, 'r');
   try {
-    checked(libc.unshare(CLONE_NEWNET), 'unshare', path);
+    checked(libc.unshare(CLONE_NEWNET), 'unshare', OWN_NETNS);
     try {
-      bindMount(OWN_NETNS, path);
       bringLoopbackUp();
-    } catch (error) {
-      unmount(path, { lazy: true });
-      throw error;
+      return openSync(OWN_NETNS, 'r');
     } finally {
       goHome(home);
     }
+  } finally {
+    closeSync(home);
+  }
+}
+
+function keepNetns(fd: number, path: string): void {
+  unmount(path, { lazy: true });
+  writeFileSync(path, '', { flag: 'a', mode: 0o444 });
+  try {
+    bindMount(`/proc/self/fd/${fd}`, path);
   } catch (error) {
     rmSync(path, { force: true });
     throw error;
-  } finally {
-    closeSync(home);
   }
 }
 

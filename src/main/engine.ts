@@ -28,6 +28,7 @@ import { hasAppArmor, loadAppArmorProfiles } from '#/host/apparmor.ts';
 import type { CgroupLayout } from '#/host/cgroup-layout.ts';
 import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
+import { SpareNetns } from '#/host/namespaces.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { isSystemdHost } from '#/host/systemd.ts';
 import { Trash } from '#/host/trash.ts';
@@ -166,6 +167,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     mounts: { unmount: (diffId) => rootfs.unmountLayer(diffId) },
   });
 
+  const spareNetns = new SpareNetns();
   const support = cgroupSupport(layout);
   const own = ownLimits();
   const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '', cgroups);
@@ -174,6 +176,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     locks: new KeyedLock(),
     images,
     networks,
+    spareNetns,
     volumes,
     snapshotter,
     rootfs,
@@ -267,6 +270,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       // Running containers keep all they use; without any, nothing of ours stays on the host.
       await networks.cleanup();
       networks.close();
+      spareNetns[Symbol.dispose]();
       await rootfs.settled();
       if (!containers.all().some(({ record }) => isRunning(record))) {
         rootfs.unmountAllLayers();

@@ -1,7 +1,7 @@
 import { mkdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, EngineError, internal, invalid, isKind, messageOf } from '#/base/errors.ts';
-import { createNetns, removeNetns } from '#/host/namespaces.ts';
+import { removeNetns } from '#/host/namespaces.ts';
 import { removeNamespace } from '#/host/user-namespaces.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
 import { type IdMapping, mappingKey } from '#/oci/id-mapping.ts';
@@ -177,7 +177,7 @@ export function networkTarget(context: ContainerContext, reference: string): Con
 function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): void {
   const netns = context.paths.netns(id);
   mkdirSync(path.dirname(netns), { recursive: true, mode: 0o710 });
-  createNetns(netns);
+  context.spareNetns.keep(netns);
   undo.defer(() => removeNetns(netns));
 }
 

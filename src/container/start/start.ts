@@ -156,7 +156,10 @@ async function run(
   container.pendingAttaches.clear();
   await Promise.all(attaches);
   try {
-    await task.start();
+    const started = task.start();
+    // While the runtime works.
+    context.spareNetns.make();
+    await started;
   } catch (error) {
     if (checkpoint !== undefined) throw notRestored(record, checkpoint, error);
     throw new ProcessNotRun(startFailure(record.runtime, messageOf(error), record.path), error);
