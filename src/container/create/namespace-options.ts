@@ -20,6 +20,8 @@ export function completeNamespaces(
   if (uts.kind === 'host' && config.Hostname) {
     throw invalid('conflicting options: hostname and the UTS mode');
   }
+  refuseLongName('hostname', config.Hostname);
+  refuseLongName('domain name', config.Domainname);
   const pid = parseNamespaceMode('PID', host.PidMode);
   if (pid.kind === 'container') host.PidMode = `container:${existing(context, pid.reference)}`;
   host.IpcMode ||= context.defaults.ipcMode;
@@ -29,6 +31,14 @@ export function completeNamespaces(
   if (!['private', 'host'].includes(host.CgroupnsMode)) {
     throw invalid(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
   }
+}
+
+/** sethostname(2) and setdomainname(2) take no more, which Docker finds out when the container starts. */
+const LONGEST_UTS_NAME = 64;
+
+function refuseLongName(what: string, name = ''): void {
+  if (Buffer.byteLength(name) <= LONGEST_UTS_NAME) return;
+  throw invalid(`invalid ${what} "${name}": it is longer than ${LONGEST_UTS_NAME} bytes`);
 }
 
 /** moby's daemon/daemon_unix.go, adaptContainerSettings(): a privileged container of cgroup v1 sees the host's, whatever the default. */
