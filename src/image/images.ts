@@ -5,7 +5,7 @@ import type { Logger } from '#/base/log.ts';
 import { reported } from '#/base/streams.ts';
 import type { ContentStore } from '#/content/content-store.ts';
 import type { Digest } from '#/oci/digest.ts';
-import { parsePlatform } from '#/oci/platform.ts';
+import { parsePlatform, type Platform } from '#/oci/platform.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
@@ -27,7 +27,8 @@ import type { ImageUsers } from './image-users.ts';
 import { importImage } from './import-image.ts';
 import { inspectImage } from './inspect-image.ts';
 import { listImages } from './list-images.ts';
-import { loadImages } from './load-images.ts';
+import { loadImages, type LoadOptions } from './load-images.ts';
+import { refuseOtherPlatforms } from './offered-platform.ts';
 import type { ProgressMessage } from './progress.ts';
 import { pruneImages } from './prune-images.ts';
 import { ImageRemover } from './remove-image.ts';
@@ -87,21 +88,8 @@ export class Images {
     return this.records.resolve(reference);
   }
 
-  load(
-    archive: Readable,
-    options: { quiet?: boolean; platform?: string } = {},
-    signal?: AbortSignal,
-  ): AsyncIterable<ProgressMessage> {
-    const { quiet = false, platform } = options;
-    return reported((report) =>
-      loadImages(
-        this.#context,
-        archive,
-        { quiet, ...(platform === undefined ? {} : { platform: parsePlatform(platform) }) },
-        report,
-        signal,
-      ),
-    );
+  load(archive: Readable, options: LoadOptions = {}, signal?: AbortSignal): AsyncIterable<ProgressMessage> {
+    return reported((report) => loadImages(this.#context, archive, options, report, signal));
   }
 
   import(
@@ -130,8 +118,13 @@ export class Images {
     return createImage(this.#context, image, signal);
   }
 
-  save(references: readonly string[], signal?: AbortSignal): Promise<Readable> {
-    return saveImages(this.#context, references, signal);
+  /** Images that do not offer each of the platforms are `notFound`; so it is for `inspect`, `history` and `remove`. */
+  save(
+    references: readonly string[],
+    options: { platforms?: readonly Platform[] } = {},
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    return saveImages(this.#context, references, options, signal);
   }
 
   async list(
@@ -145,11 +138,19 @@ export class Images {
     return this.layers.list().reduce((sum, layer) => sum + layer.size, 0);
   }
 
-  async inspect(reference: string): Promise<ImageInspect> {
+  async inspect(
+    reference: string,
+    { platforms }: { platforms?: readonly Platform[] } = {},
+  ): Promise<ImageInspect> {
+    refuseOtherPlatforms(reference, this.resolve(reference).config, platforms);
     return inspectImage(this.records, this.#driver, reference);
   }
 
-  async history(reference: string): Promise<ImageHistoryResponseItem[]> {
+  async history(
+    reference: string,
+    { platforms }: { platforms?: readonly Platform[] } = {},
+  ): Promise<ImageHistoryResponseItem[]> {
+    refuseOtherPlatforms(reference, this.resolve(reference).config, platforms);
     return imageHistory(this.records, this.layers, reference) as ImageHistoryResponseItem[];
   }
 
@@ -159,11 +160,12 @@ export class Images {
 
   async remove(
     reference: string,
-    options: { force?: boolean; noPrune?: boolean } = {},
+    options: { force?: boolean; noPrune?: boolean; platforms?: readonly Platform[] } = {},
   ): Promise<ImageDeleteResponseItem[]> {
     const phases = this.#logger.phases('image remove');
     using _ = await this.#removals.acquire('');
     phases.mark('lock');
+    refuseOtherPlatforms(reference, this.resolve(reference).config, options.platforms);
     const deleted = await this.#remover.remove(reference, options);
     phases.mark('remove');
     phases.done({ reference });

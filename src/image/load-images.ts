@@ -8,13 +8,14 @@ import { publishImageEvent } from './image-events.ts';
 import type { ImageLayers } from './image-layers.ts';
 import { type ImageRecords, imageId } from './image-records.ts';
 import { loadableImages } from './loadable-image.ts';
+import { refuseOtherPlatforms } from './offered-platform.ts';
 import type { Report } from './progress.ts';
 
 export interface LoadOptions {
   /** No message per layer. */
   quiet?: boolean;
-  /** Which image of a multi-platform one; the host's without it. */
-  platform?: Platform;
+  /** Which image of a multi-platform one, the host's without it; others are `notFound`. */
+  platform?: Platform | undefined;
 }
 
 /**
@@ -34,7 +35,13 @@ export async function loadImages(
     ...(options.quiet === true ? {} : { report }),
     ...(signal === undefined ? {} : { signal }),
   });
-  for (const { config, references } of loadableImages(contents, options.platform ?? hostPlatform())) {
+  const images = loadableImages(contents, options.platform ?? hostPlatform());
+  const wanted = options.platform === undefined ? [] : [options.platform];
+  for (const { config, references } of images) {
+    const name = references[0] === undefined ? imageId(config) : familiarReference(references[0]);
+    refuseOtherPlatforms(name, parseImageConfig(config), wanted);
+  }
+  for (const { config, references } of images) {
     const { rootfs } = parseImageConfig(config);
     const size = rootfs.diff_ids.reduce((sum, diffId) => sum + (layers.stat(diffId)?.size ?? 0), 0);
     for (const reference of references) {

@@ -11,6 +11,7 @@ import {
 } from '#/oci/descriptor.ts';
 import { type Digest, digestFromHex, digestHex } from '#/oci/digest.ts';
 import type { Index, Manifest } from '#/oci/manifest.ts';
+import type { Platform } from '#/oci/platform.ts';
 import {
   familiarName,
   familiarReference,
@@ -22,6 +23,7 @@ import type { EventLog } from '#/state/events.ts';
 import { publishImageEvent } from './image-events.ts';
 import type { ImageLayers } from './image-layers.ts';
 import type { ImageRecord, ImageRecords } from './image-records.ts';
+import { refuseOtherPlatforms } from './offered-platform.ts';
 
 interface SavedImage {
   image: ImageRecord;
@@ -36,10 +38,18 @@ interface SavedImage {
 export async function saveImages(
   context: { records: ImageRecords; layers: ImageLayers; events: EventLog },
   names: readonly string[],
+  { platforms }: { platforms?: readonly Platform[] } = {},
   signal?: AbortSignal,
 ): Promise<Readable> {
   signal?.throwIfAborted();
   const images = chooseImages(context.records, names);
+  for (const { image, tags } of images) {
+    refuseOtherPlatforms(
+      tags[0] === undefined ? image.id : familiarReference(tags[0]),
+      image.config,
+      platforms,
+    );
+  }
   const lease = context.layers.lease();
   for (const { image } of images) image.layers.forEach((diffId) => lease.add(diffId));
   const stream = writeTar(members(context, images));

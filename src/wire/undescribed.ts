@@ -1,8 +1,12 @@
 import type { WireSchema } from './generated-schemas.ts';
 
-/** Bodies of the experimental operations, which the API description leaves out (moby's api/types/checkpoint). */
+/**
+ * Structures of requests that the API description does not have as bodies: those of the experimental operations, which it leaves out
+ * (moby's api/types/checkpoint), and the `platform` of images, a query parameter (the OCI image index's).
+ */
 export const UNDESCRIBED: Readonly<Record<string, Record<string, WireSchema>>> = {
   CheckpointCreateRequest: { CheckpointID: 'string', CheckpointDir: 'string', Exit: 'bool' },
+  OCIPlatform: { os: 'string', architecture: 'string', variant: 'string' },
 };
 
 export interface CheckpointCreateRequest {

@@ -296,6 +296,13 @@ onEveryEngine('containers', ({ check }) => {
     waiting.close();
     await until('removal', async () => (await api.get(`/containers/${id}/json`).reply()).status === 404);
   });
+  check('a start takes no host configuration, as it did once', async (api) => {
+    const id = await api.create({ Cmd: ['true'] });
+    const message =
+      /starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24/;
+    await api.post(`/containers/${id}/start`, { Binds: ['/etc:/mnt'] }).is(400, { message });
+    await api.post(`/containers/${id}/start`, {}).is(204);
+  });
   check('start of a program that is not there: 400, exit code 127', async (api) => {
     const id = await api.create({ Cmd: ['/no/such/program'] });
     await api.post(`/containers/${id}/start`).is(400, { message: /no such file or directory/i });

@@ -13,6 +13,7 @@ export const DIFFERENCES: Record<string, string> = {
     'dockerd maps the owners of what it unpacks, and packs them as the host numbers them: a copy out and in again would be nobody’s',
   'user namespaces: an image is the same in a user namespace and without':
     'dockerd keeps its layers as the remapped user’s, so that they are wrong for a container that opts out; Hull maps them when it mounts them',
+  'images: a platform that the image does not have is not found': 'parameters of API 1.48 to 1.50',
   'containers: wait with an unknown condition is 400':
     '20.10 takes an unknown condition for "not-running"; later ones refuse it, as Hull does',
   'resources: what cannot be updated comes back as a warning':

@@ -138,6 +138,36 @@ onEveryEngine('images', ({ check }) => {
     await api.post('/images/load?quiet=1', saved.body).is(200);
     await api.get('/images/layered:v1/json').is(200, { Id: imageId(layeredImage()) });
   });
+  check('a platform that the image does not have is not found', async (api) => {
+    const platform = (architecture: string): string =>
+      encodeURIComponent(JSON.stringify({ os: 'linux', architecture, variant: '' }));
+    const ours = platform(process.arch === 'x64' ? 'amd64' : process.arch);
+    const other = platform('s390x');
+    const message =
+      /image with reference .* was found but does not provide the specified platform \(linux\/s390x\)/;
+    await api.get(`/!images/busybox/json?platform=${ours}`).is(200);
+    await api.get(`/!images/busybox/history?platform=${ours}`).is(200);
+    for (const route of ['busybox/json?platform', 'busybox/history?platform', 'busybox/get?platform']) {
+      await api.get(`/!images/${route}=${other}`).is(404, { message });
+    }
+    await api.get(`/!images/get?names=busybox&platform=${other}`).is(404, { message });
+    await api.delete(`/!images/busybox?platforms=${ours}&platforms=${other}`).is(404, { message });
+    await api.get('/!images/busybox/json?platform=linux%2Famd64').is(400);
+    await api
+      .get('/!images/busybox/json?platform=%7B%22os%22%3A%22linux%22%7D')
+      .is(400, { message: 'both OS and Architecture must be provided' });
+    await api
+      .get(`/!images/busybox/json?manifests=1&platform=${ours}`)
+      .is(400, { message: /conflicting options/ });
+
+    const archive = dockerArchive([busyboxImage()]);
+    await api.post(`/!images/load?quiet=1&platform=${ours}`, archive).is(200, {
+      stream: 'Loaded image: busybox:latest\n',
+    });
+    await api.post(`/!images/load?quiet=1&platform=${other}`, archive).is(200, { error: message });
+    // To clients of before the parameter it means nothing.
+    await api.get(`/v1.47/images/busybox/json?platform=${other}`).is(200);
+  });
   check('save of several', async (api) => {
     const saved = await api.get('/images/get?names=busybox&names=layered:v1').reply();
     assert.equal(saved.status, 200);

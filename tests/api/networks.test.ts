@@ -46,6 +46,11 @@ onEveryEngine('networks', ({ check }) => {
       return ['bridge:bridge', 'host:host', 'none:null'].every((name) => names.includes(name));
     });
   });
+  check('inspect asks for a scope', async (api) => {
+    await api.get('/networks/bridge?scope=local&verbose=true').is(200, { Name: 'bridge' });
+    await api.get('/networks/bridge?scope=swarm').is(404, { message: /network bridge not found/ });
+    await api.get('/networks/bridge?verbose=maybe').is(400, { message: /invalid value for verbose: maybe/ });
+  });
   check('inspect of bridge', async (api) => {
     const id = await api.run('sleep 600', {}, 'netted');
     const bridge = await api.get('/networks/bridge').is(200, {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Filters } from '#/base/filters.ts';
 import type { LogOptions } from '#/container/streams.ts';
+import type { Platform } from '#/oci/platform.ts';
 import type { Attachment, TerminalSize } from '#/runtime/runtime.ts';
 import type { EventLog } from '#/state/events.ts';
 import type {
@@ -192,7 +193,7 @@ export type Progress = object;
 export interface ImageStore {
   load(
     tar: Readable,
-    options: { quiet: boolean; platform?: string },
+    options: { quiet: boolean; platform?: Platform | undefined },
     signal: AbortSignal,
   ): AsyncIterable<Progress>;
   import(
@@ -200,19 +201,26 @@ export interface ImageStore {
     options: { reference?: string; message?: string; changes: string[]; platform?: string },
     signal: AbortSignal,
   ): AsyncIterable<Progress>;
-  save(references: readonly string[], signal: AbortSignal): Promise<Readable>;
+  save(
+    references: readonly string[],
+    options: { platforms: readonly Platform[] },
+    signal: AbortSignal,
+  ): Promise<Readable>;
   list(options: {
     all: boolean;
     filters: Filters;
     sharedSize: boolean;
     containers: boolean;
   }): Promise<ImageSummary[]>;
-  inspect(reference: string): Promise<ImageInspect>;
-  history(reference: string): Promise<ImageHistoryResponseItem[]>;
+  inspect(reference: string, options: { platforms: readonly Platform[] }): Promise<ImageInspect>;
+  history(
+    reference: string,
+    options: { platforms: readonly Platform[] },
+  ): Promise<ImageHistoryResponseItem[]>;
   tag(reference: string, target: string): Promise<void>;
   remove(
     reference: string,
-    options: { force: boolean; noPrune: boolean },
+    options: { force: boolean; noPrune: boolean; platforms: readonly Platform[] },
   ): Promise<ImageDeleteResponseItem[]>;
   prune(filters: Filters): Promise<ImagePruneResponse>;
   /** Bytes of all layers, each counted once. */

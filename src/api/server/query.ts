@@ -1,4 +1,5 @@
 import { invalid } from '#/base/errors.ts';
+import { parseBool } from '#/base/go-scalars.ts';
 
 /** A request's query, read as dockerd reads it (moby's api/server/httputils/form.go). */
 export class Query {
@@ -35,6 +36,17 @@ export class Query {
   flag(key: string, missing = false): boolean {
     if (!this.has(key)) return missing;
     return !['', '0', 'no', 'false', 'none'].includes(this.text(key).trim().toLowerCase());
+  }
+
+  /** Undefined when missing or empty; anything but what Go's strconv.ParseBool takes is `invalid`. */
+  boolean(key: string): boolean | undefined {
+    const text = this.text(key);
+    if (text === '') return undefined;
+    try {
+      return parseBool(text);
+    } catch (error) {
+      throw invalid(`invalid value for ${key}: ${text}`, { cause: error });
+    }
   }
 
   /** Undefined when missing or empty; anything but a whole number is `invalid`, in Go's words. */

@@ -2,14 +2,14 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } fr
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { conflict, internal, invalid, isKind, messageOf, notFound } from '#/base/errors.ts';
+import { conflict, internal, invalid, isKind, messageOf } from '#/base/errors.ts';
 import { newId, shortId } from '#/base/ids.ts';
 import { nowTimestamp, ZERO_TIME } from '#/base/time.ts';
 import { type IdMapping, mappedRoot } from '#/oci/id-mapping.ts';
 import { endpointWarnings } from '#/network/endpoint-options.ts';
-import type { ImageConfig } from '#/oci/image-config.ts';
+import { refuseOtherPlatforms } from '#/image/offered-platform.ts';
 import { normalizeCapabilities } from '#/oci/capabilities.ts';
-import { formatPlatform, parsePlatform, platformRank } from '#/oci/platform.ts';
+import { parsePlatform } from '#/oci/platform.ts';
 import type { ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Container } from '../containers.ts';
 import { type ContainerContext, publish } from '../context.ts';
@@ -56,7 +56,9 @@ export async function createContainer(
   refuseNetworkConflicts(requested, requestedHost ?? {});
   await using _held = await context.images.hold();
   const image = context.images.resolve(requested.Image);
-  if (request.platform) refuseOtherPlatform(requested.Image, image.config, request.platform);
+  if (request.platform) {
+    refuseOtherPlatforms(requested.Image, image.config, [parsePlatform(request.platform)]);
+  }
   const config = mergeImageConfig(requested, image.config.config ?? {});
   const { host, warnings } = checkHostConfig(context, config, requestedHost ?? {});
   const storageSize = storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize);
@@ -132,15 +134,6 @@ export async function createContainer(
   publish(context.events, container, 'create');
   phases.done({ id: shortId(id) });
   return { container, warnings };
-}
-
-/** A name may stand for an image of another machine kind than the one that was asked for. */
-function refuseOtherPlatform(reference: string, image: ImageConfig, wanted: string): void {
-  const platform = parsePlatform(wanted);
-  if (platformRank(platform, image) !== undefined) return;
-  throw notFound(
-    `image with reference ${reference} was found but does not provide the specified platform (${formatPlatform(platform)})`,
-  );
 }
 
 async function discard(context: ContainerContext, container: Container): Promise<void> {

@@ -1,13 +1,6 @@
-import { invalid } from '#/base/errors.ts';
 import type { DiskUsageOptions } from '../disk-usage.ts';
 import type { Query } from '../query.ts';
 import type { ApiVersion } from '../version.ts';
-
-/** Go's strconv.ParseBool. */
-const BOOLEANS: Record<string, boolean> = {
-  ...Object.fromEntries(['1', 't', 'T', 'TRUE', 'true', 'True'].map((text) => [text, true])),
-  ...Object.fromEntries(['0', 'f', 'F', 'FALSE', 'false', 'False'].map((text) => [text, false])),
-};
 
 /**
  * What a client of a version gets of `GET /system/df`: lists before API 1.52; since then sums, with the lists within them when it
@@ -16,9 +9,7 @@ const BOOLEANS: Record<string, boolean> = {
 export function diskUsageOptions(query: Query, version: ApiVersion): DiskUsageOptions {
   const types = version.below('1.42') ? [] : query.all('type');
   if (version.below('1.52')) return { types, sums: false, lists: true, items: false };
-  const text = query.text('verbose');
-  if (text === '') return { types, sums: true, lists: true, items: false };
-  const verbose = Object.hasOwn(BOOLEANS, text) ? BOOLEANS[text] : undefined;
-  if (verbose === undefined) throw invalid(`invalid value for verbose: ${text}`);
+  const verbose = query.boolean('verbose');
+  if (verbose === undefined) return { types, sums: true, lists: true, items: false };
   return { types, sums: true, lists: false, items: verbose };
 }

@@ -14,6 +14,8 @@ const LIST_FILTERS =
     ' ',
   );
 const PRUNE_FILTERS = ['label', 'label!', 'until'];
+/** moby's daemon/server/router/container/container_routes.go, postContainersStart */
+const LONGEST_EMPTY_BODY = 7;
 const WAIT_CONDITIONS = ['not-running', 'next-exit', 'removed'];
 
 export const containerRoutes: readonly Route[] = [
@@ -62,7 +64,14 @@ export const containerRoutes: readonly Route[] = [
   }),
 
   route('POST', '/containers/{id}/start', async (exchange, engine) => {
-    const { query } = exchange;
+    const { query, request } = exchange;
+    // A host configuration was sent here once; an empty object still is.
+    const length = Number(request.headers['content-length'] ?? 0);
+    if (length > LONGEST_EMPTY_BODY || request.headers['transfer-encoding'] !== undefined) {
+      throw invalid(
+        'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24',
+      );
+    }
     const checkpoint = query.given('checkpoint');
     await engine.lifecycle.start(
       exchange.parameter('id'),

@@ -1,3 +1,4 @@
+import { notFound } from '#/base/errors.ts';
 import { untilFilter } from '#/base/until-filter.ts';
 import type { NetworkCreateRequest } from '#/wire/generated.ts';
 import { route, type Route } from '../router.ts';
@@ -28,6 +29,13 @@ export const networkRoutes: readonly Route[] = [
   }),
 
   route('GET', '/networks/{id}', async (exchange, engine) => {
-    exchange.json(200, await engine.networks.inspect(exchange.parameter('id')));
+    const { query } = exchange;
+    // Of services, of which there are none.
+    query.boolean('verbose');
+    const scope = query.given('scope');
+    const reference = exchange.parameter('id');
+    const network = await engine.networks.inspect(reference);
+    if (scope !== undefined && scope !== network.Scope) throw notFound(`network ${reference} not found`);
+    exchange.json(200, network);
   }),
 ];
