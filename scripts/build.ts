@@ -20,7 +20,11 @@ const BUNDLES: Record<string, string> = {
   'hull-main': 'src/main/cli.ts',
   'layer-writer': 'src/snapshot/layer-writer.ts',
 };
-const C_PROGRAMS = ['src/runtime/monitor/build.sh', 'src/host/namespace-maker/build.sh'];
+const C_PROGRAMS = [
+  'src/runtime/monitor/build.sh',
+  'src/runtime/microvm/host/build.sh',
+  'src/host/namespace-maker/build.sh',
+];
 
 const entryPoints = Object.fromEntries(
   Object.entries(BUNDLES).filter(([, entry]) => existsSync(path.join(ROOT, entry))),

@@ -13,7 +13,8 @@ export type HostSnapshot = Map<Kind, Set<string>>;
 type Kind = 'mount' | 'network namespace' | 'link' | 'nft table' | 'process' | 'cgroup';
 
 /** Programs that an engine starts and that must be gone with its containers. */
-const PROGRAMS = /^(conmon|hull-monitor|hull-tls|hull|crun|runc|hulld|qemu-system.*|containerd-shim.*)$/;
+const PROGRAMS =
+  /^(conmon|hull-monitor|hull-tls|hull-vm|hull|crun|runc|hulld|qemu-system.*|containerd-shim.*)$/;
 
 export function hostSnapshot(): HostSnapshot {
   return new Map<Kind, Set<string>>([

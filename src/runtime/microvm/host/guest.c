@@ -1,0 +1,164 @@
+#include "vm.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PING_MS = 500, LOOK_MS = 250, SILENCE_MS = 2000, FIRST_FRAME_MS = 60000 };
+
+struct link guest_link;
+static bool is_open[STREAMS_OWN];
+static uint32_t main_pid;
+static bool heard;
+static int64_t pinged_at, look_at;
+/* So long it could have said something and did not. */
+static int64_t silence;
+
+uint32_t guest_main_pid(void)
+{
+	return main_pid;
+}
+
+void guest_open(int fd, const struct machine *machine)
+{
+	link_open(&guest_link, fd);
+	link_send_call(&guest_link, STREAM_CONFIGURE, METHOD_CONFIGURE, machine->configure.value, machine->configure.length);
+	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, machine->run.value, machine->run.length);
+	is_open[STREAM_CONFIGURE] = is_open[STREAM_MAIN] = true;
+	pinged_at = monotonic_ms();
+}
+
+static bool main_result(uint32_t error, const unsigned char *answer, size_t length)
+{
+	if (error != 0) {
+		vm_not_started(error, (const char *)answer, length);
+		return true;
+	}
+	if (length != 5 || main_pid == 0)
+		return false;
+	vm_ended((int)get_u32(answer), answer[4] == 1);
+	return true;
+}
+
+static bool own_result(uint16_t stream, const unsigned char *payload, size_t length)
+{
+	if (length < 4)
+		return false;
+	is_open[stream] = false;
+	uint32_t error = get_u32(payload);
+	if (stream == STREAM_MAIN)
+		return main_result(error, payload + 4, length - 4);
+	if (stream == STREAM_CONFIGURE && error != 0)
+		vm_not_started(error, (const char *)payload + 4, length - 4);
+	return true;
+}
+
+static bool main_event(const unsigned char *payload, size_t length)
+{
+	if (length != 5 || payload[0] != EVENT_STARTED || main_pid != 0 || get_u32(payload + 1) == 0)
+		return false;
+	main_pid = get_u32(payload + 1);
+	calls_tell_started(0, NULL);
+	return true;
+}
+
+static bool take_own(uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+{
+	if (!is_open[stream])
+		return false;
+	if (type == FRAME_RESULT)
+		return own_result(stream, payload, length);
+	if (stream != STREAM_MAIN)
+		return false;
+	if (type == FRAME_DATA && length > 0)
+		return stdio_take_data(payload[0], payload + 1, length - 1);
+	if (type == FRAME_CREDIT && length == 5)
+		return stdio_take_credit(payload[0], get_u32(payload + 1));
+	return type == FRAME_EVENT && main_event(payload, length);
+}
+
+static bool take(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+{
+	(void)subject;
+	heard = true;
+	silence = look_at = 0;
+	return stream < STREAMS_OWN ? take_own(type, stream, payload, length) : calls_answer(type, stream, payload, length);
+}
+
+static bool read_once(void)
+{
+	size_t before = guest_link.received;
+	switch (link_read(&guest_link, take, NULL)) {
+	case LINK_OPEN:
+		return guest_link.fd >= 0 && guest_link.received != before;
+	case LINK_BROKEN:
+		vm_failed("the guest broke the protocol");
+		break;
+	case LINK_ENDED:
+		/* QEMU is about to end, or is taken for dead soon. */
+		break;
+	}
+	link_close(&guest_link);
+	return false;
+}
+
+static void guest_ready(void *subject, short events)
+{
+	(void)subject;
+	if ((events & POLLOUT) != 0)
+		link_flush(&guest_link);
+	if ((events & ~POLLOUT) != 0)
+		read_once();
+}
+
+static void ping(void)
+{
+	pinged_at = monotonic_ms();
+	link_send_call(&guest_link, STREAM_PING, METHOD_PING, NULL, 0);
+	is_open[STREAM_PING] = true;
+}
+
+/* Looks at QEMU only when an answer is late, and counts from then. */
+static void watch(void)
+{
+	if (look_at == 0) {
+		liveness_begin();
+	} else {
+		silence += liveness_look();
+		if (silence >= (heard ? SILENCE_MS : FIRST_FRAME_MS))
+			vm_failed(heard ? "the guest no longer answers" : "the guest did not come up");
+	}
+	look_at = monotonic_ms() + LOOK_MS;
+}
+
+void guest_poll(void)
+{
+	if (!is_open[STREAM_MAIN])
+		return;
+	if (!is_open[STREAM_PING] && until(pinged_at + PING_MS) == 0)
+		ping();
+	if (is_open[STREAM_PING] && until(look_at == 0 ? pinged_at + LOOK_MS : look_at) == 0)
+		watch();
+	if (guest_link.fd >= 0)
+		poll_add(guest_link.fd, POLLIN | (guest_link.pending > 0 ? POLLOUT : 0), guest_ready, NULL);
+}
+
+int guest_patience(void)
+{
+	if (!is_open[STREAM_MAIN])
+		return -1;
+	if (!is_open[STREAM_PING])
+		return until(pinged_at + PING_MS);
+	return until(look_at == 0 ? pinged_at + LOOK_MS : look_at);
+}
+
+void guest_drain(void)
+{
+	while (guest_link.fd >= 0 && read_once())
+		continue;
+}
+
+void guest_close(void)
+{
+	is_open[STREAM_MAIN] = false;
+	link_close(&guest_link);
+}

@@ -1,0 +1,253 @@
+/*
+ * hull-vm: the host's side of a microVM: starts QEMU with open files only, carries the main process's stdio, lets
+ * others call the guest, ends with the process's exit code. What is spoken, and by whom: ../protocol.md.
+ */
+#ifndef HULL_VM_H
+#define HULL_VM_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum frame_type {
+	FRAME_CALL = 0x01,
+	FRAME_BODY = 0x02,
+	FRAME_DATA = 0x03,
+	FRAME_CREDIT = 0x04,
+	FRAME_CONTROL = 0x05,
+	FRAME_CANCEL = 0x06,
+	FRAME_EVENT = 0x07,
+	FRAME_RESULT = 0x08,
+};
+
+enum { HEADER_SIZE = 8, PAYLOAD_MAX = 32 * 1024, BODY_MAX = 4 << 20, INITIAL_CREDIT = 65536, CHANNELS = 3 };
+enum { CONTROL_SIGNAL = 1, CONTROL_SIZE = 2 };
+enum { EVENT_STARTED = 1, EVENT_OOM = 2, EVENT_LISTENING = 3 };
+
+enum method {
+	METHOD_CONFIGURE = 0x01,
+	METHOD_RUN = 0x02,
+	METHOD_PING = 0x03,
+	/* hull-vm's own. */
+	METHOD_STARTED = 0x80,
+	METHOD_SIGNAL = 0x81,
+	METHOD_SIZE = 0x82,
+};
+
+enum tag {
+	TAG_TERMINAL = 0x25,
+	TAG_STDIN = 0x26,
+	TAG_SIGNAL = 0x30,
+	TAG_SIZE = 0x31,
+	TAG_OPEN = 0x80,
+	TAG_TAP,
+	TAG_QEMU,
+	TAG_PRELOAD,
+	TAG_OWNER,
+	TAG_SHARES,
+	TAG_CONFIGURE,
+	TAG_RUN,
+	TAG_RAM,
+	TAG_CONSOLE,
+};
+
+/* Beyond so many bytes that the guest has not taken nobody's input is read. */
+enum { GUEST_PENDING_MAX = 256 * 1024 };
+
+/* bytes.c */
+void put_u16(unsigned char *at, uint16_t value);
+void put_u32(unsigned char *at, uint32_t value);
+uint16_t get_u16(const unsigned char *at);
+uint32_t get_u32(const unsigned char *at);
+bool write_all(int fd, const void *data, size_t length);
+void *allocate(size_t size);
+/* All of a file; NULL with errno. */
+unsigned char *read_file(const char *path, size_t *length);
+
+/* records.c */
+struct record {
+	uint16_t tag;
+	uint32_t length;
+	const unsigned char *value;
+};
+/* The record at *at, which moves behind it; false at the end, and then *at is `end` unless the list is cut off. */
+bool record_next(const unsigned char **at, const unsigned char *end, struct record *record);
+/* A text*'s texts, NULL behind the last; NULL when the value is none. They lie in the record. */
+char **record_texts(const struct record *record);
+
+/* clock.c */
+int64_t monotonic_ms(void);
+/* Milliseconds from now to a moment of that clock, for poll. */
+int until(int64_t moment);
+/* The sooner of two such, of which -1 is never. */
+int sooner(int one, int other);
+
+/* poll_set.c: the descriptors of one turn of the loop. */
+void poll_reset(void);
+void poll_add(int fd, short events, void (*ready)(void *subject, short events), void *subject);
+void poll_run(int timeout_ms);
+
+/* link.c: a connection that frames go over. */
+struct frame {
+	struct frame *next;
+	size_t size, sent;
+	unsigned char bytes[];
+};
+
+struct link {
+	int fd;
+	/* What the socket did not take. */
+	struct frame *first, **last;
+	size_t pending;
+	size_t received;
+	unsigned char buffer[HEADER_SIZE + PAYLOAD_MAX];
+};
+
+/* What a frame meant; false: it broke the rules, and the link is done with. */
+typedef bool (*frame_taker)(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+
+void link_open(struct link *link, int fd);
+void link_close(struct link *link);
+/* Never waits, and nothing happens when the other side is gone. The payload may come in two parts. */
+void link_send(struct link *link, enum frame_type type, uint16_t stream, const void *one, size_t one_length, const void *two,
+	       size_t two_length);
+void link_send_credit(struct link *link, uint16_t stream, uint8_t channel, uint32_t bytes);
+void link_send_data(struct link *link, uint16_t stream, uint8_t channel, const void *data, size_t length);
+void link_send_result(struct link *link, uint16_t stream, uint32_t error, const void *answer, size_t length);
+void link_send_call(struct link *link, uint16_t stream, enum method method, const void *body, size_t length);
+/* A size of two u16, or a signal's number. */
+void link_send_control(struct link *link, uint16_t stream, uint8_t kind, const unsigned char value[4]);
+/* Takes back an event of this kind of which nothing was sent yet. */
+void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind);
+void link_flush(struct link *link);
+enum link_state { LINK_OPEN, LINK_ENDED, LINK_BROKEN };
+/* Takes what one read brings. */
+enum link_state link_read(struct link *link, frame_taker take, void *subject);
+
+/* stdio.c: this program's stdio as that of a process in the guest. */
+void stdio_open(struct link *link, uint16_t stream, const unsigned char *run, size_t run_length);
+void stdio_poll(void);
+/* Frames of the stream; false when they break the rules. */
+bool stdio_take_data(uint8_t channel, const unsigned char *data, size_t length);
+bool stdio_take_credit(uint8_t channel, uint32_t bytes);
+void stdio_send_size(void);
+/* No more comes; stdin is no longer read. */
+void stdio_end(void);
+bool stdio_is_flushed(void);
+/* The terminal is as it was. */
+void stdio_restore(void);
+
+/* tail.c: the last words of something that may talk without end. */
+enum { TAIL_SIZE = 4096 };
+struct tail {
+	size_t total;
+	char ring[TAIL_SIZE];
+};
+void tail_add(struct tail *tail, const char *data, size_t length);
+/* Copies it, without blanks at its ends. */
+void tail_copy(const struct tail *tail, char text[TAIL_SIZE + 1]);
+
+/* machine.c: FILE of `run`. */
+enum { FIRST_FD = 5, LAST_FD = 255 };
+struct handed_file {
+	int number; /* in QEMU */
+	int fd;
+};
+struct machine {
+	struct handed_file files[LAST_FD + 1];
+	size_t files_count;
+	char **qemu, **shares;
+	char *preload;
+	bool console;
+	uid_t uid;
+	gid_t gid;
+	struct record configure, run;
+};
+/* Opens what it names. */
+void machine_read(struct machine *machine, const char *path);
+
+/* files.c: descriptors, or -1 with errno. */
+int open_tap(const char *name);
+int open_ram(const char *path);
+
+/* qemu.c */
+extern pid_t qemu_pid; /* 0: none */
+/* Starts virtiofsd if there are shares, and QEMU; our end of its connection to the agent. */
+int qemu_start(const struct machine *machine);
+void qemu_kill(void);
+/* A child was reaped. */
+void qemu_child_ended(pid_t pid, int status);
+/* QEMU has ended by itself: why, in words; NULL while it has not. */
+const char *qemu_end(void);
+void qemu_poll(void);
+/* The guest's last words. */
+void qemu_console(char text[TAIL_SIZE + 1]);
+
+/* privileges.c: this process is the owner's, with no capability and no way to one. */
+bool become(uid_t uid, gid_t gid);
+
+/* liveness.c: how long QEMU could have answered. */
+void liveness_begin(void);
+/* Milliseconds since the last look, or since it began, in which QEMU was not kept from running. */
+int64_t liveness_look(void);
+
+/* guest.c: the connection to the agent, and the calls that are our own. */
+enum { STREAM_CONFIGURE, STREAM_MAIN, STREAM_PING, STREAMS_OWN };
+extern struct link guest_link;
+void guest_open(int fd, const struct machine *machine);
+void guest_poll(void);
+int guest_patience(void);
+/* What is left in its socket. */
+void guest_drain(void);
+void guest_close(void);
+/* The main process's pid in the guest; 0 while it does not run. */
+uint32_t guest_main_pid(void);
+
+/* calls.c: clients' calls. */
+enum { CLIENT_STREAMS_MAX = 256, STREAMS_MAX = 1024 };
+struct client;
+bool calls_take(struct client *client, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+/* What the guest says to a call; false when it breaks the rules. */
+bool calls_answer(uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+/* A client has taken all that was sent. */
+void calls_go_on(struct client *client);
+void calls_client_gone(struct client *client);
+/* The main process runs, or never will: an errno and words. */
+void calls_tell_started(uint32_t error, const char *words);
+void calls_fail_all(uint32_t error, const char *words);
+
+/* clients.c */
+struct call;
+struct client {
+	struct client *next;
+	struct link link;
+	struct call *calls;
+	size_t calls_count;
+};
+extern struct client *clients;
+void clients_listen(const char *path);
+void clients_poll(void);
+int clients_patience(void);
+/* Nothing is waiting to be sent. */
+bool clients_are_flushed(void);
+
+/* run.c */
+int run(const char *path);
+/* The main process's end: wait status as waitpid(2) has it. The first of these counts. */
+void vm_ended(int status, bool oom_killed);
+/* It could not be run. */
+void vm_not_started(uint32_t error, const char *words, size_t length);
+/* The guest ended for another reason. */
+void vm_failed(const char *reason);
+
+/* exit_file.c */
+void exit_file_write(int code, bool oom_killed, const char *start_error, const char *reason);
+/* Before there is a VM: says so, leaves the exit file, ends with 127. */
+_Noreturn void give_up(const char *action, const char *subject);
+
+/* exec.c */
+int exec(const char *path, const char *socket_path);
+
+#endif
