@@ -151,7 +151,7 @@ test('readLog() follows through a rotation until the writer has ended, and misse
   const file = logFile(t);
   writeFileSync(file, line(0));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  const reading = texts(file, { follow: ended });
+  const { reading } = await follow(file, ended, 1);
   for (let n = 1; n <= 300; n++) {
     if (n % 100 === 0) renameSync(file, `${file}.1`);
     appendFileSync(file, line(n));
