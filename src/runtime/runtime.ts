@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { RuntimeResources, RuntimeSpec } from '#/oci/runtime-spec.ts';
+import type { RuntimeProcess, RuntimeResources, RuntimeSpec } from '#/oci/runtime-spec.ts';
 
 /**
  * Runs containers from OCI bundles. A container behind namespaces and one behind a hypervisor are two Runtimes, and no
@@ -16,6 +16,11 @@ import type { RuntimeResources, RuntimeSpec } from '#/oci/runtime-spec.ts';
 export interface Runtime {
   /** The name that HostConfig.Runtime selects: `crun`, `runc`, `vm`. */
   readonly name: string;
+  /**
+   * The release of the kernel that its containers have of their own, which mounts their files itself: then `create` wants `guest`. Absent
+   * from a runtime whose containers have the host's. `unavailable` where there is none.
+   */
+  guestKernel?(): string;
   create(options: CreateTaskOptions): Promise<Task>;
   /** The task of an earlier engine process, from what its monitor left in `directory`; undefined when there is none. */
   load(id: string, directory: string): Promise<Task | undefined>;
@@ -26,13 +31,31 @@ export interface CreateTaskOptions {
   id: string;
   /** The OCI bundle's directory: it exists, and the runtime writes `config.json` there. */
   bundle: string;
-  /** The container; its root filesystem is mounted. */
+  /** The container; its root filesystem is mounted, unless it has a kernel of its own. */
   spec: RuntimeSpec;
+  guest?: GuestOptions;
   /** Where the monitor keeps its files (socket, pid, exit record); exists, on a tmpfs, short enough for a socket path (≤ 100 bytes). */
   directory: string;
   io: TaskIo;
   /** What `Task.checkpoint` wrote of an earlier run: this one goes on from there instead of from the program's beginning. */
   checkpoint?: string;
+}
+
+/** What only the container's own kernel can look into, named instead of mounted and looked up. */
+export interface GuestOptions {
+  /** Files with the layers' EROFS filesystems, base first. */
+  layers: readonly string[];
+  /** File with the ext4 filesystem of what the container writes. */
+  top: string;
+  user: GuestUser;
+  /** Sources of bind mounts that are small files of the engine's: the guest has copies, which `writeFile` renews. */
+  files: readonly string[];
+}
+
+/** A user as clients name it (`name`, `1000:1000`) and further groups, for the guest to look up. */
+export interface GuestUser {
+  user: string;
+  groups: readonly string[];
 }
 
 export interface TaskIo {
@@ -149,8 +172,10 @@ export interface ExecOptions {
   /** 64 hexadecimal characters. */
   id: string;
   /** The `process` object of the runtime specification. */
-  process: object;
+  process: RuntimeProcess;
   io: TaskIo;
+  /** Whom it runs as, where that is the container's own kernel's to find out. */
+  user?: GuestUser;
 }
 
 /** An exec's process: started by `start`, over when `exited` resolves. */

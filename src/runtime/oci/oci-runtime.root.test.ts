@@ -214,7 +214,11 @@ for (const name of ['crun', 'runc'] as const) {
       await task.kill(9);
       await task.exited;
       await assert.rejects(
-        task.exec({ id: 'a'.repeat(64), process: {}, io: { terminal: false, stdin: false } }),
+        task.exec({
+          id: 'a'.repeat(64),
+          process: { args: ['true'], cwd: '/', user: { uid: 0, gid: 0 } },
+          io: { terminal: false, stdin: false },
+        }),
         { kind: 'conflict' },
       );
     });

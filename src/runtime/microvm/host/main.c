@@ -13,6 +13,8 @@ int main(int argc, char **argv)
 		return run(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "exec") == 0)
 		return exec(argv[2], argv[3]);
-	fputs("usage: hull-vm run FILE\n       hull-vm exec FILE SOCKET\n", stderr);
+	if (argc == 2 && strcmp(argv[1], "tsc") == 0)
+		return tsc();
+	fputs("usage: hull-vm run FILE\n       hull-vm exec FILE SOCKET\n       hull-vm tsc\n", stderr);
 	return 2;
 }

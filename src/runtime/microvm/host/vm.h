@@ -248,6 +248,7 @@ void exit_file_write(int code, bool oom_killed, const char *start_error, const c
 _Noreturn void give_up(const char *action, const char *subject);
 
 /* exec.c */
+int tsc(void);
 int exec(const char *path, const char *socket_path);
 
 #endif

@@ -1,0 +1,333 @@
+import { randomBytes } from 'node:crypto';
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { errnoCode, internal } from '#/base/errors.ts';
+import { mountTmpfs, unmount } from '#/host/mounts.ts';
+import { compileSeccomp } from '#/host/seccomp-bpf.ts';
+import type { RuntimeResources, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
+import type { CreateTaskOptions, GuestOptions, Runtime, Task } from '../runtime.ts';
+import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './configure-body.ts';
+import { takeNetwork, type TakenNetwork } from './guest-network.ts';
+import { kernelRelease, SANDBOX } from './installation.ts';
+import { guestMemory, sandboxMemory } from './memory-size.ts';
+import { MicrovmTask, VM_DIRECTORY, VM_FILE, type VmFile } from './microvm-task.ts';
+import { type MicrovmHost, type MicrovmHostOptions, openMicrovmHost } from './microvm-host.ts';
+import { PciSlots } from './pci-slots.ts';
+import { type Machine, qemuCommand, SHARE_TAG } from './qemu-command.ts';
+import { Records, TAG } from './records.ts';
+import { runBody } from './run-body.ts';
+import { sandboxSpec } from './sandbox-spec.ts';
+import type { Template } from './templates.ts';
+
+/** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent and the console. */
+const FIRST_FD = 5;
+/** The saved guest's memory, which hull-vm's library lets QEMU open for reading. */
+const RAM_FILE = '/run/ram';
+const HULL_VM_FILE = '/run/hull-vm';
+/** What hull-vm needs until QEMU runs: to open what is the host's, to take QEMU's network away, to become somebody else. */
+const STARTING_CAPABILITIES = [
+  'CAP_DAC_OVERRIDE',
+  'CAP_NET_ADMIN',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SYS_ADMIN',
+];
+/** What virtiofsd needs besides, to make files for whoever in the guest asks. */
+const SHARING_CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_MKNOD',
+  'CAP_SETFCAP',
+  'CAP_SYS_CHROOT',
+];
+const ENTROPY_BYTES = 64;
+
+/**
+ * Runs each container as a microVM: QEMU under hull-vm, in a sandbox that is an OCI container under the same monitor. So stdio, logs, exits and
+ * what outlives the engine are the containers' own code; this one says what the sandbox and the guest are.
+ */
+export class MicrovmRuntime implements Runtime {
+  readonly name: string;
+  readonly #options: MicrovmHostOptions;
+  readonly #filters = new Map<string, Buffer>();
+  #host: Promise<MicrovmHost> | undefined;
+
+  constructor(name: string, options: MicrovmHostOptions) {
+    this.name = name;
+    this.#options = options;
+  }
+
+  guestKernel(): string {
+    return kernelRelease(this.#options.sources);
+  }
+
+  async create(options: CreateTaskOptions): Promise<Task> {
+    const { id, bundle, spec, directory, io, guest } = options;
+    if (guest === undefined) throw internal(`Nothing says what disks the microVM "${id}" has`);
+    const host = await this.#open();
+    const machine: Machine = {
+      accelerator: host.accelerator,
+      cpus: this.#options.cpus,
+      memory: guestMemory(spec.linux.resources?.memory?.limit, this.#options.memory),
+    };
+    const template = await host.templates?.get(machine);
+    const owner = ownerOf(id);
+    const shared = path.join(directory, VM_DIRECTORY);
+    mkdirSync(shared, { mode: 0o700 });
+    // The container's own, from which its execs are made; the sandbox has one beside it.
+    writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+    const sandboxBundle = path.join(bundle, 'sandbox');
+    mkdirSync(sandboxBundle, { recursive: true, mode: 0o700 });
+    // What hull-vm and QEMU may fill, and no more.
+    mountTmpfs(shared, { size: 1 << 20, mode: 0o700 });
+    try {
+      chownSync(shared, owner.uid, owner.gid);
+      const netns = spec.linux.namespaces.find(({ type }) => type === 'network')?.path;
+      const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
+      const plan = this.#plan({ host, spec, guest, io, machine, template, owner, network });
+      const file = path.join(bundle, 'hull-vm');
+      writeFileSync(file, plan.file, { mode: 0o600 });
+      const vm: VmFile = { owner, filter: plan.filter?.toString('base64') ?? '' };
+      writeFileSync(path.join(directory, VM_FILE), JSON.stringify(vm), { mode: 0o600 });
+      const sandbox = sandboxSpec({
+        root: host.installation.root,
+        args: [SANDBOX.hullVm, 'run', HULL_VM_FILE],
+        env: [`HULL_RAM=${RAM_FILE}`],
+        owner: { uid: 0, gid: 0 },
+        capabilities: plan.shares
+          ? [...STARTING_CAPABILITIES, ...SHARING_CAPABILITIES]
+          : STARTING_CAPABILITIES,
+        files: [
+          { to: HULL_VM_FILE, from: file },
+          { to: '/run/vm', from: shared, writable: true },
+          ...plan.mounts,
+        ],
+        accelerator: machine.accelerator,
+        ...(netns === undefined ? {} : { netns }),
+        cgroupsPath: spec.linux.cgroupsPath ?? '',
+        resources: sandboxResources(spec.linux.resources),
+        terminal: io.terminal,
+        ...(spec.process.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.process.oomScoreAdj }),
+        architecture: this.#options.architecture,
+        kernel: this.#options.kernel,
+      });
+      const outer = await this.#options.sandboxes.create({
+        id,
+        bundle: sandboxBundle,
+        spec: sandbox,
+        directory,
+        io,
+      });
+      return new MicrovmTask(outer, directory, vm, this.#options.logger);
+    } catch (error) {
+      unmount(shared, { lazy: true });
+      throw error;
+    }
+  }
+
+  async load(id: string, directory: string): Promise<Task | undefined> {
+    let vm: VmFile;
+    try {
+      vm = JSON.parse(readFileSync(path.join(directory, VM_FILE), 'utf8')) as VmFile;
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const outer = await this.#options.sandboxes.load(id, directory);
+    return outer && new MicrovmTask(outer, directory, vm, this.#options.logger);
+  }
+
+  /** On first use: a host where no container is a microVM needs nothing for them. */
+  #open(): Promise<MicrovmHost> {
+    this.#host ??= openMicrovmHost(this.#options).catch((error: unknown) => {
+      this.#host = undefined;
+      throw error;
+    });
+    return this.#host;
+  }
+
+  /** hull-vm's file, and what must be mounted into the sandbox for it. */
+  #plan({
+    host,
+    spec,
+    guest,
+    io,
+    machine,
+    template,
+    owner,
+    network,
+  }: {
+    host: MicrovmHost;
+    spec: RuntimeSpec;
+    guest: GuestOptions;
+    io: CreateTaskOptions['io'];
+    machine: Machine;
+    template: Template | undefined;
+    owner: { uid: number; gid: number };
+    network: TakenNetwork;
+  }): { file: Buffer; filter: Buffer | undefined; shares: boolean; mounts: Mounts } {
+    const records = new Records();
+    const mounts: Mounts = [];
+    let nextFd = FIRST_FD;
+    const open = (from: string, to: string, access: 'ro' | 'rw'): number => {
+      mounts.push({ to, from, writable: access === 'rw' });
+      records.texts(TAG.open, [String(nextFd), to, access]);
+      return nextFd++;
+    };
+    const { sources, files, shares } = bindSources(spec, guest);
+    for (const [order, source] of shares.entries())
+      mounts.push({ to: `/run/shares/${order}`, from: source, writable: true });
+    const places = new PciSlots();
+    const layers = guest.layers.map((file, order) => ({
+      place: places.next(),
+      fd: open(file, `/run/layer${order}`, 'ro'),
+      readonly: true,
+    }));
+    const top = { place: places.next(), fd: open(guest.top, '/run/top', 'rw'), readonly: false };
+    const interfaces = network.interfaces.map((taken) => {
+      records.texts(TAG.tap, [String(nextFd), taken.tap]);
+      return { ...taken, place: places.next(), fd: nextFd++ };
+    });
+    const share =
+      shares.length === 0 ? undefined : { place: places.next(), socket: '/run/vm/shares', tag: SHARE_TAG };
+    if (share !== undefined) records.texts(TAG.shares, virtiofsd());
+    const { backing, incoming } = this.#memory(template, share !== undefined, {
+      records,
+      mounts,
+      open,
+      fd: () => nextFd++,
+    });
+    const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
+    records
+      .texts(
+        TAG.qemu,
+        qemuCommand({
+          machine,
+          backing,
+          agent: 'socket,fd=3',
+          console: 'socket,fd=4',
+          qmp: 'unix:/run/vm/qmp,server=on,wait=off',
+          kernel: SANDBOX.kernel,
+          initramfs: SANDBOX.initramfs,
+          firmware: SANDBOX.firmware,
+          tscKhz: host.tscKhz,
+          disks: [...layers, top],
+          interfaces,
+          ...(share === undefined ? {} : { share }),
+          ...(incoming === undefined ? {} : { incoming }),
+        }),
+      )
+      .numbers(TAG.owner, owner.uid, owner.gid)
+      .add(
+        TAG.configure,
+        configureBody(spec, {
+          rescan: template !== undefined,
+          time: BigInt(Date.now()) * 1_000_000n,
+          entropy: randomBytes(ENTROPY_BYTES),
+          layers: layers.map(({ place }) => place.name),
+          top: top.place.name,
+          ...(share === undefined ? {} : { share: SHARE_TAG }),
+          interfaces: interfaces.map(({ place, name, mtu, addresses }) => ({
+            place: place.name,
+            name,
+            mtu,
+            addresses,
+          })),
+          routes: network.routes,
+          sources,
+          files,
+        }),
+      )
+      .add(
+        TAG.run,
+        runBody(spec.process, {
+          ...guest.user,
+          stdin: io.stdin,
+          ...(io.size === undefined ? {} : { size: io.size }),
+          ...(filter === undefined ? {} : { filter }),
+        }),
+      );
+    return { file: records.encode(), filter, shares: share !== undefined, mounts };
+  }
+
+  #memory(
+    template: Template | undefined,
+    shared: boolean,
+    {
+      records,
+      mounts,
+      open,
+      fd,
+    }: {
+      records: Records;
+      mounts: Mounts;
+      open: (from: string, to: string, access: 'ro' | 'rw') => number;
+      fd: () => number;
+    },
+  ): { backing: Parameters<typeof qemuCommand>[0]['backing']; incoming?: string } {
+    if (template === undefined) return { backing: { kind: shared ? 'shared' : 'private' } };
+    mounts.push({ to: RAM_FILE, from: template.ram });
+    const incoming = `fd:${open(template.state, '/run/state', 'ro')}`;
+    if (!shared) {
+      records.text(TAG.preload, SANDBOX.ramLibrary);
+      return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming };
+    }
+    // virtiofsd must see the guest's memory, so this guest has a copy of its own.
+    const ram = fd();
+    records.texts(TAG.ram, [String(ram), RAM_FILE]);
+    return { backing: { kind: 'file', path: `/proc/self/fd/${ram}`, share: true }, incoming };
+  }
+
+  #filter(profile: RuntimeSeccomp): Buffer {
+    const key = JSON.stringify(profile);
+    const known = this.#filters.get(key);
+    if (known !== undefined) return known;
+    const filter = compileSeccomp(profile);
+    this.#filters.set(key, filter);
+    return filter;
+  }
+}
+
+type Mounts = { to: string; from: string; writable?: boolean }[];
+
+/** Nobody of the host, and hardly ever the same for two VMs. */
+function ownerOf(id: string): { uid: number; gid: number } {
+  const number = 0x4000_0000 + (Number.parseInt(id.slice(0, 7), 16) || 1);
+  return { uid: number, gid: number };
+}
+
+/** Where the guest has what the container binds: the engine's small files as copies, everything else by virtiofs. */
+function bindSources(
+  spec: RuntimeSpec,
+  guest: GuestOptions,
+): { sources: Map<string, string>; files: Map<string, Buffer>; shares: string[] } {
+  const sources = new Map<string, string>();
+  const files = new Map<string, Buffer>();
+  const shares: string[] = [];
+  for (const { type, source = '', destination } of spec.mounts) {
+    if (type !== 'bind' || sources.has(source) || destination === INIT_IN_CONTAINER) continue;
+    if (guest.files.includes(source)) {
+      const name = path.basename(source);
+      files.set(name, readFileSync(source));
+      sources.set(source, `${GUEST_FILES}/${name}`);
+    } else {
+      sources.set(source, `${GUEST_SHARES}/${shares.length}`);
+      shares.push(source);
+    }
+  }
+  return { sources, files, shares };
+}
+
+function virtiofsd(): string[] {
+  const options =
+    'source=/run/shares,sandbox=chroot,xattr,posix_acl,announce_submounts,cache=auto,flock,posix_lock';
+  return [SANDBOX.virtiofsd, '--fd=3', '-f', '-o', options];
+}
+
+/** What limits the VM as a whole. The number of processes is the guest's own affair. */
+function sandboxResources(resources: RuntimeResources = {}): RuntimeResources {
+  const { pids: _, devices: __, memory, unified: ___, ...rest } = resources;
+  const limit = sandboxMemory(memory?.limit);
+  return limit === undefined ? rest : { ...rest, memory: { limit, swap: limit } };
+}

@@ -1,0 +1,169 @@
+import type { PciPlace } from './pci-slots.ts';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** What makes two guests alike before anything of a container is in them: a saved one can go on only in its like. */
+export interface Machine {
+  accelerator: Accelerator;
+  cpus: number;
+  /** Bytes, a multiple of 1 MiB. */
+  memory: number;
+}
+
+export type MemoryBacking =
+  /** Nobody but QEMU needs it. */
+  | { kind: 'private' }
+  /** virtiofsd works in it, too. */
+  | { kind: 'shared' }
+  /** A file: what is written stays with this guest (`share: false`), or goes into the file. */
+  | { kind: 'file'; path: string; share: boolean };
+
+export interface GuestDisk {
+  place: PciPlace;
+  /** Descriptor of the open file. */
+  fd: number;
+  readonly: boolean;
+}
+
+export interface GuestInterface {
+  place: PciPlace;
+  /** Descriptor of the tap interface. */
+  fd: number;
+  mac: string;
+}
+
+export interface QemuOptions {
+  machine: Machine;
+  backing: MemoryBacking;
+  /** Chardev backends of the agent's port and of the console: `socket,fd=3`. */
+  agent: string;
+  console: string;
+  /** Where QEMU listens for its control protocol. */
+  qmp: string;
+  kernel: string;
+  initramfs: string;
+  /** Directory of the firmware. */
+  firmware: string;
+  /** Ticks of the time stamp counter in a millisecond; 0 where the guest finds out itself. */
+  tscKhz: number;
+  disks?: readonly GuestDisk[];
+  interfaces?: readonly GuestInterface[];
+  /** A virtiofs of this tag, from whoever listens at `socket`. */
+  share?: { place: PciPlace; socket: string; tag: string };
+  /** Goes on from what comes here: `fd:5`, or waits to be told (`defer`). */
+  incoming?: string;
+}
+
+const MIB = 2 ** 20;
+
+export const QEMU_PROGRAM = '/usr/bin/qemu-system-x86_64';
+/** What the guest's agent looks for (protocol.md). */
+export const AGENT_PORT = 'hull.agent';
+export const SHARE_TAG = 'hull';
+
+/** QEMU's command line; pure. */
+export function qemuCommand(options: QemuOptions): string[] {
+  const { machine, backing } = options;
+  const parts: string[][] = [
+    ['-name', 'hull', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
+    ['-L', options.firmware],
+    ['-machine', 'microvm,x-option-roms=off,rtc=on,pcie=on,isa-serial=on,memory-backend=ram'],
+    acceleratorOptions(machine.accelerator),
+    ['-smp', String(machine.cpus), '-m', `${machine.memory / MIB}M`],
+    ['-object', memoryObject(backing, machine.memory)],
+    ['-kernel', options.kernel, '-initrd', options.initramfs, '-append', kernelArguments(options)],
+    ['-chardev', `${options.console},id=console`, '-serial', 'chardev:console'],
+    ['-device', 'virtio-serial-pci,id=ports,addr=0x1'],
+    ['-chardev', `${options.agent},id=agent`],
+    ['-device', `virtserialport,bus=ports.0,nr=1,chardev=agent,name=${AGENT_PORT}`],
+    // What the guest no longer uses goes back to the host.
+    ['-device', 'virtio-balloon-pci,id=balloon,addr=0x2,free-page-reporting=on,deflate-on-oom=on'],
+    [
+      '-object',
+      'rng-random,id=random,filename=/dev/urandom',
+      '-device',
+      'virtio-rng-pci,rng=random,addr=0x3',
+    ],
+    ['-qmp', options.qmp],
+    ...(options.disks ?? []).map(diskOptions),
+    ...(options.interfaces ?? []).map(interfaceOptions),
+    options.share === undefined ? [] : shareOptions(options.share),
+    // The memory's file is there already: only the rest of the machine comes with the stream.
+    options.incoming === undefined
+      ? []
+      : ['-global', 'migration.x-ignore-shared=on', '-incoming', options.incoming],
+    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+  ];
+  return [QEMU_PROGRAM, ...parts.flat()];
+}
+
+function acceleratorOptions(accelerator: Accelerator): string[] {
+  // Translated code: by itself QEMU would take an eighth of the guest's memory for it.
+  return accelerator === 'kvm'
+    ? ['-accel', 'kvm', '-cpu', 'host']
+    : ['-accel', 'tcg,thread=multi,tb-size=64', '-cpu', 'max'];
+}
+
+function memoryObject(backing: MemoryBacking, size: number): string {
+  const common = `id=ram,size=${size / MIB}M`;
+  if (backing.kind === 'private') return `memory-backend-ram,${common}`;
+  if (backing.kind === 'shared') return `memory-backend-memfd,${common},share=on`;
+  return `memory-backend-file,${common},mem-path=${backing.path},share=${backing.share ? 'on' : 'off'}`;
+}
+
+function kernelArguments({ machine, tscKhz }: QemuOptions): string {
+  return [
+    'console=ttyS0 quiet panic=-1 reboot=t',
+    // Nothing in here needs them, and each takes time.
+    'audit=0 lsm=capability cryptomgr.notests i8042.noaux random.trust_cpu=on rcupdate.rcu_expedited=1',
+    // Without hardware's help the guest's clocks are too uneven to be measured against each other, which a guest would try for ever.
+    ...(machine.accelerator === 'tcg'
+      ? [`tsc=reliable tsc_early_khz=${tscKhz} lpj=${tscKhz * 4} no_timer_check mitigations=off`]
+      : []),
+  ].join(' ');
+}
+
+function diskOptions({ place, fd, readonly }: GuestDisk): string[] {
+  const node = `disk${fd}`;
+  const access = { 'read-only': readonly, ...(readonly ? {} : { discard: 'unmap' }) };
+  const file = {
+    driver: 'file',
+    'node-name': `${node}-file`,
+    filename: `/dev/fdset/${fd}`,
+    locking: 'off',
+    ...access,
+  };
+  const raw = { driver: 'raw', 'node-name': node, file: file['node-name'], ...access };
+  return [
+    '-add-fd',
+    `fd=${fd},set=${fd}`,
+    '-blockdev',
+    JSON.stringify(file),
+    '-blockdev',
+    JSON.stringify(raw),
+    '-device',
+    `virtio-blk-pci,drive=${node},${pci(place)}`,
+  ];
+}
+
+function interfaceOptions({ place, fd, mac }: GuestInterface): string[] {
+  return [
+    '-netdev',
+    `tap,id=net${fd},fd=${fd}`,
+    '-device',
+    `virtio-net-pci,netdev=net${fd},mac=${mac},romfile=,${pci(place)}`,
+  ];
+}
+
+function shareOptions({ place, socket, tag }: NonNullable<QemuOptions['share']>): string[] {
+  return [
+    '-chardev',
+    `socket,id=shares,path=${socket}`,
+    '-device',
+    `vhost-user-fs-pci,chardev=shares,tag=${tag},${pci(place)}`,
+  ];
+}
+
+function pci({ address, multifunction }: PciPlace): string {
+  return `addr=${address}${multifunction ? ',multifunction=on' : ''}`;
+}

@@ -1,0 +1,102 @@
+import { defaultDeviceRules, defaultSpec, deviceRule } from '#/oci/default-spec.ts';
+import type {
+  RuntimeDevice,
+  RuntimeMount,
+  RuntimeNamespace,
+  RuntimeResources,
+  RuntimeSpec,
+} from '#/oci/runtime-spec.ts';
+import { defaultSeccomp } from '#/oci/seccomp.ts';
+import type { Accelerator } from './qemu-command.ts';
+
+export interface SandboxOptions {
+  /** The directory that makeSandboxRoot() filled. */
+  root: string;
+  args: readonly string[];
+  env?: readonly string[];
+  /** Who the first process is. */
+  owner: { uid: number; gid: number };
+  capabilities: readonly string[];
+  /** Path in the sandbox -> path on the host. */
+  files: readonly { to: string; from: string; writable?: boolean }[];
+  accelerator: Accelerator;
+  /** A network namespace with the tap interfaces; one with nothing in it without. */
+  netns?: string;
+  cgroupsPath: string;
+  resources: RuntimeResources;
+  terminal: boolean;
+  oomScoreAdj?: number;
+  architecture: string;
+  kernel: string;
+}
+
+const KVM: RuntimeDevice = { type: 'c', path: '/dev/kvm', major: 10, minor: 232, fileMode: 0o666 };
+const TUN: RuntimeDevice = { type: 'c', path: '/dev/net/tun', major: 10, minor: 200, fileMode: 0o600 };
+
+/** More than 127 layers, an interface or two, and QEMU's own. */
+const MAX_FILES = 1024;
+
+/**
+ * The container that a microVM's host side runs in: whoever breaks out of QEMU finds himself there, as an unprivileged user. Its root
+ * holds QEMU and its libraries, read-only, and nothing else. Pure.
+ */
+export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
+  const { owner, capabilities, architecture, kernel } = options;
+  const spec = defaultSpec({ cgroupVersion: 2, privileged: false, shm: false });
+  const caps = [...capabilities];
+  spec.process = {
+    args: [...options.args],
+    cwd: '/',
+    env: ['PATH=/usr/bin', ...(options.env ?? [])],
+    user: owner,
+    capabilities: { bounding: caps, effective: caps, permitted: caps },
+    noNewPrivileges: true,
+    rlimits: [
+      { type: 'RLIMIT_NOFILE', soft: MAX_FILES, hard: MAX_FILES },
+      { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+    ],
+    ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
+    ...(options.terminal ? { terminal: true } : {}),
+  };
+  spec.root = { path: options.root, readonly: true };
+  const devices = [
+    ...(options.accelerator === 'kvm' ? [KVM] : []),
+    ...(options.netns === undefined ? [] : [TUN]),
+  ];
+  spec.mounts = [
+    ...spec.mounts.filter(({ destination }) => ['/proc', '/dev', '/dev/pts'].includes(destination)),
+    tmpfs('/run'),
+    tmpfs('/tmp'),
+    ...options.files.map(({ to, from, writable }) => ({
+      destination: to,
+      type: 'bind',
+      source: from,
+      options: ['bind', 'rprivate', 'nosuid', 'nodev', 'noexec', writable === true ? 'rw' : 'ro'],
+    })),
+  ];
+  const namespaces: RuntimeNamespace[] = [
+    ...(['mount', 'pid', 'ipc', 'uts', 'cgroup'] as const).map((type) => ({ type })),
+    { type: 'network', ...(options.netns === undefined ? {} : { path: options.netns }) },
+  ];
+  spec.linux = {
+    ...spec.linux,
+    namespaces,
+    cgroupsPath: options.cgroupsPath,
+    devices,
+    resources: {
+      ...options.resources,
+      devices: [...defaultDeviceRules(false), ...devices.map((device) => deviceRule(device, 'rw'))],
+    },
+    seccomp: defaultSeccomp({ capabilities: caps, architecture, kernel }),
+  };
+  return spec;
+}
+
+function tmpfs(destination: string): RuntimeMount {
+  return {
+    destination,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: ['nosuid', 'nodev', 'noexec', 'mode=755', 'size=1m'],
+  };
+}
