@@ -5,14 +5,15 @@ import { newId } from '#/base/ids.ts';
 import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
 import { mappedRoot } from '#/oci/id-mapping.ts';
 import type { RuntimeProcess, RuntimeSpec } from '#/oci/runtime-spec.ts';
-import type { Attachment, ExecTask, TerminalSize } from '#/runtime/runtime.ts';
+import type { Attachment, ExecTask, GuestUser, TerminalSize } from '#/runtime/runtime.ts';
 import type { ExecConfig, ExecInspectResponse } from '#/wire/generated.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import { hasOwnKernel } from './create/isolation.ts';
 import { processEnv } from './create/merge-config.ts';
 import { isRunning } from './record.ts';
 import { startFailure } from './start/start-error.ts';
-import { lookupUser } from './start/user.ts';
+import { lookupUser, UNKNOWN_USER } from './start/user.ts';
 
 interface Exec {
   id: string;
@@ -147,6 +148,7 @@ export class Execs {
       const execTask = await task.exec({
         id: exec.id,
         process,
+        user: execUser(container, config),
         io: {
           terminal: config.Tty ?? false,
           stdin: config.AttachStdin ?? false,
@@ -215,11 +217,11 @@ export class Execs {
     const bundle = JSON.parse(
       readFileSync(path.join(paths.bundle(record.id), 'config.json'), 'utf8'),
     ) as RuntimeSpec;
-    const user = lookupUser(
-      `/proc/${record.state.pid}/root`,
-      config.User || record.config.User || '',
-      record.hostConfig.GroupAdd,
-    );
+    const asked = execUser(container, config);
+    const isGuest = hasOwnKernel(this.#context.runtimes.get(record.runtime));
+    const user = isGuest
+      ? UNKNOWN_USER
+      : lookupUser(`/proc/${record.state.pid}/root`, asked.user, asked.groups);
     const capabilities = capabilitySet({
       add: record.hostConfig.CapAdd,
       drop: record.hostConfig.CapDrop,
@@ -244,6 +246,10 @@ export class Execs {
       capabilities: processCapabilities(capabilities, user.uid),
     };
   }
+}
+
+function execUser({ record }: Container, config: ExecConfig): GuestUser {
+  return { user: config.User || record.config.User || '', groups: record.hostConfig.GroupAdd ?? [] };
 }
 
 /** As moby writes it (daemon/exec.go): the program, a blank, the arguments, so that a program alone has a blank behind it. */

@@ -29,6 +29,7 @@ export interface DaemonConfig {
   /** Name -> program and its leading arguments. */
   runtimes: Record<string, RuntimeConfig>;
   defaultRuntime?: string;
+  vm: VmConfig;
   network: NetworkConfig;
   container: ContainerConfigDefaults;
   /** Settings of dockerd's that do nothing here, for a warning. */
@@ -41,6 +42,17 @@ export interface TlsConfig {
   authority?: string;
   certificate: string;
   key: string;
+}
+
+/** How containers that have a kernel of their own run. */
+export interface VmConfig {
+  /** Holds `vmlinux`, `release` and `modules/`; what the set-up installed without it. */
+  kernelDirectory?: string;
+  accelerator: 'auto' | 'kvm' | 'tcg';
+  /** Bytes of memory of a guest whose container has no limit. */
+  memory: number;
+  /** Whether starts go on from a guest that was saved after its boot. */
+  snapshots: boolean;
 }
 
 export interface RuntimeConfig {

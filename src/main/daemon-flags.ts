@@ -56,6 +56,10 @@ const USED = `
       --tlskey string  Path to TLS key file
       --tlsverify  Use TLS and verify the remote
       --userns-remap string  User/Group setting for user namespaces
+      --vm-accelerator string  How microVMs run ("auto"|"kvm"|"tcg") (default "auto")
+      --vm-kernel string  Directory with the kernel of microVMs
+      --vm-memory bytes  Memory of microVMs whose containers have no limit (default 1GiB)
+      --vm-snapshots  Start microVMs from a guest that was saved after its boot (default true)
       --validate  Validate daemon configuration and exit
   -v, --version  Print version information and quit
 `;

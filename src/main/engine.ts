@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Engine } from '#/api/server/engine.ts';
 import { engineVersion } from '#/api/server/engine-version.ts';
-import { internal, invalid, messageOf } from '#/base/errors.ts';
+import { invalid, messageOf } from '#/base/errors.ts';
 import { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
 import { cdiDeviceNames, readCdiRegistry } from '#/container/start/cdi-registry.ts';
@@ -25,7 +25,6 @@ import { Stats } from '#/container/view/stats.ts';
 import { Streams } from '#/container/streams.ts';
 import { DirectoryContentStore } from '#/content/directory-content-store.ts';
 import { hasAppArmor, loadAppArmorProfiles } from '#/host/apparmor.ts';
-import type { CgroupLayout } from '#/host/cgroup-layout.ts';
 import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
 import { SpareNetns } from '#/host/namespaces.ts';
@@ -38,9 +37,7 @@ import { Networks } from '#/network/networks.ts';
 import { APPARMOR_PROFILE, apparmorProfileText } from '#/oci/apparmor-profile.ts';
 import { capabilitiesOfMask } from '#/oci/capabilities.ts';
 import { parseSeccompProfile } from '#/oci/seccomp.ts';
-import { OciRuntime } from '#/runtime/oci/oci-runtime.ts';
-import { chooseRuntime, prepareHost } from '#/runtime/oci/prepare-host.ts';
-import type { Runtime } from '#/runtime/runtime.ts';
+import { prepareHost } from '#/runtime/oci/prepare-host.ts';
 import { Database } from '#/state/database.ts';
 import { EventLog } from '#/state/events.ts';
 import { Leases } from '#/state/leases.ts';
@@ -52,6 +49,7 @@ import { engineId } from './engine-id.ts';
 import { Programs } from './programs.ts';
 import { reloadAttributes } from './reload-attributes.ts';
 import { openStorage } from './open-storage.ts';
+import { builtProgram, initProgram, openRuntimes } from './open-runtimes.ts';
 import { systemInfo } from './system-info.ts';
 import { openUserNamespaces } from './userns-remap.ts';
 
@@ -65,12 +63,8 @@ export interface RunningEngine {
   shutdown(): Promise<void>;
 }
 
-// In the order of preference: crun starts a container in a third of runc's time.
-const RUNTIMES = ['crun', 'runc'];
 // systemd-journald.service(8)
 const JOURNAL_SOCKET = '/run/systemd/journal/socket';
-/** Debian's package tini has the static one under this name. */
-const INIT_PATHS = ['/usr/bin/tini-static', '/usr/bin/docker-init', '/usr/libexec/docker/docker-init'];
 
 /**
  * Builds the engine of a data root: every object of the daemon is made here, lowest room first, and then brought to what the
@@ -110,12 +104,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     { version: layout.version, systemd: isSystemdHost() },
     instance,
   );
-  const runtimes = await ociRuntimes(config, path.join(execRoot, 'runtime'), {
-    layout,
-    systemd: cgroups.driver === 'systemd',
-    logger,
-    trash: trash.exec,
-  });
+  const runtimes = await openRuntimes(config, { layout, cgroups, logger, trash: trash.exec });
   phases.mark('runtime');
 
   const containers = new Containers(database);
@@ -298,41 +287,6 @@ async function stopAll(
   }
 }
 
-/** The runtimes that containers may name, the default one first. */
-async function ociRuntimes(
-  config: DaemonConfig,
-  root: string,
-  {
-    layout,
-    systemd,
-    logger,
-    trash,
-  }: { layout: CgroupLayout; systemd: boolean; logger: Logger; trash: Trash },
-): Promise<ReadonlyMap<string, Runtime>> {
-  const monitor = builtProgram('hull-monitor');
-  if (!existsSync(monitor))
-    throw internal(`Cannot find the monitor "${monitor}": build it with "npm run build"`);
-  const make = (name: string, binary: string): OciRuntime =>
-    new OciRuntime({ name, binary, monitor, root: path.join(root, name), logger, trash, layout });
-  const builtIn = RUNTIMES.map((name) => make(name, name));
-  const added = Object.entries(config.runtimes).map(([name, runtime]) => make(name, runtime.path));
-  const known = new Map([...builtIn, ...added].map((runtime) => [runtime.name, runtime]));
-  const wanted = config.defaultRuntime;
-  if (wanted !== undefined && !known.has(wanted)) {
-    throw invalid(`specified default runtime '${wanted}' does not exist`);
-  }
-  const chosen = wanted === undefined ? await chooseRuntime(builtIn, systemd, logger) : known.get(wanted);
-  if (chosen === undefined) throw internal('Cannot run containers: neither crun nor runc works on this host');
-  known.delete(chosen.name);
-  return new Map([[chosen.name, chosen], ...known]);
-}
-
-/** A program in dist/: beside the bundle, or where the build puts it when this runs as TypeScript. */
-function builtProgram(name: string): string {
-  const directory = typeof __dirname === 'string' ? __dirname : path.join(import.meta.dirname, '../../dist');
-  return path.join(directory, name);
-}
-
 function containerDefaults(
   { container }: DaemonConfig,
   runtime: string,
@@ -347,7 +301,7 @@ function containerDefaults(
       hard,
     })),
     init: container.init,
-    initPath: [container.initPath, ...INIT_PATHS].find((file) => file !== undefined && isFile(file)),
+    initPath: initProgram(container.initPath),
     shmSize: container.shmSize,
     security: {
       noNewPrivileges: container.noNewPrivileges,
@@ -385,8 +339,4 @@ function seccompProfile(setting: string): string {
   } catch (error) {
     throw invalid(`opening seccomp profile (${setting}) failed: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function isFile(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 }

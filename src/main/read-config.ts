@@ -13,6 +13,7 @@ import type {
   NetworkConfig,
   RuntimeConfig,
   TlsConfig,
+  VmConfig,
 } from './daemon-config.ts';
 import { flagsWithoutEffect } from './daemon-flags.ts';
 
@@ -20,6 +21,8 @@ const DEFAULT_CONFIG_FILE = '/etc/hull/daemon.json';
 const DEFAULT_DATA_ROOT = '/var/lib/hull';
 const DEFAULT_EXEC_ROOT = '/run/hull';
 const DEFAULT_CDI_DIRECTORIES = ['/etc/cdi', '/var/run/cdi'];
+const MIB = 2 ** 20;
+const SMALLEST_GUEST = 256 * MIB;
 const LOG_LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error', 'fatal'];
 
 /** Reads the file that the flags name and puts both together. Throws in dockerd's words. */
@@ -46,6 +49,7 @@ export function readConfig(flags: FlagSet): DaemonConfig {
     registryMirrors: values.list('registry-mirrors'),
     insecureRegistries: values.list('insecure-registries'),
     runtimes: runtimes(values.map('runtimes')),
+    vm: vmConfig(values),
     network: networkConfig(values),
     container: containerDefaults(values),
     tlsSaid: values.raw('tls') !== undefined || values.raw('tlsverify') !== undefined,
@@ -148,6 +152,23 @@ function runtimes(map: Record<string, Setting>): Record<string, RuntimeConfig> {
     return [name, { path: value['path'], args: Array.isArray(args) ? args.map(settingText) : [] }];
   });
   return Object.fromEntries(entries);
+}
+
+function vmConfig(values: Settings): VmConfig {
+  const accelerator = values.text('vm-accelerator') ?? 'auto';
+  if (accelerator !== 'auto' && accelerator !== 'kvm' && accelerator !== 'tcg') {
+    throw new Error(`invalid accelerator of microVMs: ${accelerator}`);
+  }
+  const memory = parseMemorySize(values.text('vm-memory') ?? '1g');
+  if (memory < SMALLEST_GUEST || memory % MIB !== 0) {
+    throw new Error(`invalid memory of microVMs: it is whole MiB, and at least ${SMALLEST_GUEST / MIB}`);
+  }
+  return {
+    accelerator,
+    memory,
+    snapshots: values.flag('vm-snapshots', true),
+    ...defined({ kernelDirectory: values.text('vm-kernel') }),
+  };
 }
 
 function networkConfig(values: Settings): NetworkConfig {

@@ -8,6 +8,8 @@ import { LOG_DRIVERS } from '#/container/logs/log-drivers.ts';
 import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import { listMounts } from '#/host/mounts.ts';
 import type { RegistryServiceConfig, SystemInfo } from '#/wire/generated.ts';
+import { knownVerdict } from '#/runtime/microvm/microvm-host.ts';
+import { VM_RUNTIME, vmDirectory } from './open-runtimes.ts';
 import type { DaemonConfig } from './daemon-config.ts';
 import { infoWarnings } from './info-warnings.ts';
 import type { ProgramVersion } from './program-version.ts';
@@ -93,7 +95,10 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     ServerVersion: sources.version,
     DockerRootDir: sources.dataRoot,
     Runtimes: Object.fromEntries(
-      sources.runtimes.map((name) => [name, { path: config.runtimes[name]?.path ?? name }]),
+      sources.runtimes.map((name) => [
+        name,
+        { path: config.runtimes[name]?.path ?? name, ...(name === VM_RUNTIME ? vmStatus(config) : {}) },
+      ]),
     ),
     DefaultRuntime: defaults.runtime,
     Swarm: {
@@ -123,6 +128,17 @@ export function systemInfo(sources: SystemInfoSources): SystemInfo {
     FirewallBackend: { Driver: 'nftables' },
     ...addressPools(config),
     Warnings: infoWarnings({ support, cgroupVersion: sources.cgroupVersion, ipForward, config }),
+  };
+}
+
+/** How microVMs run here, as far as one has run. */
+function vmStatus({ dataRoot, vm }: DaemonConfig): { status: Record<string, string> } {
+  const known = vm.accelerator === 'auto' ? knownVerdict(vmDirectory(dataRoot)) : undefined;
+  return {
+    status: {
+      accelerator: known?.accelerator ?? vm.accelerator,
+      ...(known === undefined ? {} : { reason: known.reason }),
+    },
   };
 }
 

@@ -16,6 +16,7 @@ import { type ContainerContext, publish } from '../context.ts';
 import { checkCgroupParent } from './cgroup-parent.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from '../filesystem/copy-up.ts';
+import { hasOwnKernel, isolatedRuntime, refuseHostKernelOptions } from './isolation.ts';
 import { resolveLinks } from './links.ts';
 import { checkLogConfig } from '../logs/log-drivers.ts';
 import { checkLogTag } from '../logs/log-target.ts';
@@ -30,6 +31,7 @@ import type { ContainerRecord, MountPoint } from '../record.ts';
 import { parseSecurityOptions } from './security-options.ts';
 import { parseSignal } from '../signals.ts';
 import { storageLimit } from './storage-options.ts';
+import { GUEST_DISK_SIZE } from '../start/guest.ts';
 import { admit } from '../start/user-namespaces.ts';
 import { withoutEffect } from './without-effect.ts';
 
@@ -61,10 +63,17 @@ export async function createContainer(
   }
   const config = mergeImageConfig(requested, image.config.config ?? {});
   const { host, warnings } = checkHostConfig(context, config, requestedHost ?? {});
-  const storageSize = storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize);
+  const runtime = isolatedRuntime(host, context.runtimes, context.defaults.runtime);
+  const isGuest = hasOwnKernel(context.runtimes.get(runtime));
+  if (isGuest) refuseHostKernelOptions(host);
+  const storageSize =
+    storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize) || (isGuest ? GUEST_DISK_SIZE : 0);
   phases.mark('check');
 
-  const idMapping = await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
+  // Root in a guest is nobody outside as it is.
+  const idMapping = isGuest
+    ? undefined
+    : await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
   const id = newId();
   config.Hostname ||= defaultHostname(context, id, host);
   const wanted = wantedMounts(config, host)
@@ -108,7 +117,7 @@ export async function createContainer(
     networks: wantedNetworks(context, host, endpoints),
     endpoints: [],
     restartCount: 0,
-    runtime: host.Runtime ?? context.defaults.runtime,
+    runtime,
     warnings,
   };
   checkLogTag(record);
@@ -175,12 +184,6 @@ function checkHostConfig(
   }
   if (host.ShmSize !== undefined && host.ShmSize < 0) throw invalid('SHM size can not be less than 0');
   host.ShmSize ||= context.defaults.shmSize;
-  if (host.Runtime && !context.runtimes.has(host.Runtime)) {
-    throw invalid(`unknown or invalid runtime name: ${host.Runtime}`);
-  }
-  if (host.Isolation && host.Isolation !== 'default') {
-    throw invalid(`invalid isolation (${host.Isolation}): linux only supports 'default'`);
-  }
   host.LogConfig = checkLogConfig(host.LogConfig, context.defaults.log) as HostConfig['LogConfig'];
   host.RestartPolicy ??= { Name: 'no', MaximumRetryCount: 0 };
   warnings.push(...withoutEffect(config, host, context));

@@ -70,6 +70,6 @@ export function processEnv(
     if (variable.includes('=')) values.set(name, variable);
     else values.delete(name);
   }
-  if (!values.has('HOME')) values.set('HOME', `HOME=${home}`);
+  if (home !== '' && !values.has('HOME')) values.set('HOME', `HOME=${home}`);
   return [...values.values()];
 }

@@ -22,6 +22,8 @@ import type { Container } from '../containers.ts';
 import { type ContainerContext, publish } from '../context.ts';
 import { applyDeviceRequests } from './device-requests.ts';
 import { wantedDevices } from './devices.ts';
+import { hasOwnKernel } from '../create/isolation.ts';
+import { guestHost, guestOptions } from './guest.ts';
 import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from '../supervise/health.ts';
 import { makeDirectories } from '../filesystem/make-directories.ts';
@@ -33,10 +35,10 @@ import { logTarget } from '../logs/log-target.ts';
 import { parseNetworkMode } from '../namespace-modes.ts';
 import { checkedPropagation } from '../filesystem/propagation.ts';
 import { linkVariables, liveLinks } from '../create/links.ts';
-import { type ContainerRecord, isRunning } from '../record.ts';
+import { type ContainerRecord, isRunning, type MountPoint } from '../record.ts';
 import { containerSpec } from './spec.ts';
 import { type StartFailure, startFailure } from './start-error.ts';
-import { lookupUser } from './user.ts';
+import { lookupUser, UNKNOWN_USER } from './user.ts';
 
 /**
  * Runs a container's process: mounts its filesystem, joins it to its network, writes the bundle and hands it to the runtime.
@@ -87,22 +89,31 @@ async function run(
   const { record } = container;
   const { id } = record;
   const runtime = runtimeOf(context, record.runtime);
-  const rootfs = await mountRootfs(context, record, { volatile: record.hostConfig.AutoRemove ?? false });
-  undo.defer(() => context.rootfs.unmount(id));
-  phases.mark('rootfs');
+  const isGuest = hasOwnKernel(runtime);
+  let rootfs = '';
+  if (!isGuest) {
+    rootfs = await mountRootfs(context, record, { volatile: record.hostConfig.AutoRemove ?? false });
+    undo.defer(() => context.rootfs.unmount(id));
+    phases.mark('rootfs');
+  }
   const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo, checkpoint?.addresses);
   phases.mark('network');
   const { mounts, passages } = await readyMounts(context, record, undo);
   using _ = passages;
   const { dataRoot } = context.paths;
-  const owner = record.idMapping && mappedRoot(record.idMapping);
-  makeMountPoints(rootfs, mounts, owner);
-  const user = lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
-  if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir, owner);
+  if (!isGuest) preparePlaces(record, rootfs, mounts);
+  const user = isGuest
+    ? UNKNOWN_USER
+    : lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
   const network = parseNetworkMode(record.hostConfig.NetworkMode);
   const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
   const links = liveLinks(context, record);
   if (etcOwner === id) writeEtcFiles(context, record, links);
+  const etcFiles = {
+    '/etc/hostname': context.paths.etcFile(etcOwner, 'hostname'),
+    '/etc/hosts': context.paths.etcFile(etcOwner, 'hosts'),
+    '/etc/resolv.conf': context.paths.etcFile(etcOwner, 'resolv.conf'),
+  };
   const spec = containerSpec(
     record,
     {
@@ -117,18 +128,14 @@ async function run(
       namespaces,
       sharedMemory,
       mounts: mounts.map((mount) => checkedPropagation(mount, dataRoot)),
-      etcFiles: {
-        '/etc/hostname': context.paths.etcFile(etcOwner, 'hostname'),
-        '/etc/hosts': context.paths.etcFile(etcOwner, 'hosts'),
-        '/etc/resolv.conf': context.paths.etcFile(etcOwner, 'resolv.conf'),
-      },
+      etcFiles,
       init: (record.hostConfig.Init ?? context.defaults.init) ? context.defaults.initPath : undefined,
       devices: wantedDevices(record.hostConfig),
       defaultRlimits: context.defaults.rlimits,
       linkVariables: links.flatMap((link) => linkVariables(record.name, link)),
       security: context.defaults.security,
     },
-    context.host,
+    isGuest ? guestHost(context, runtime) : context.host,
   );
   await applyDeviceRequests(spec, record.hostConfig.DeviceRequests ?? [], {
     cdiDirectories: context.defaults.cdiDirectories,
@@ -146,7 +153,8 @@ async function run(
 
   const io = await taskIo(context, container);
   const from = checkpoint === undefined ? {} : { checkpoint: checkpoint.directory };
-  const task = await runtime.create({ id, bundle, spec, directory, io, ...from });
+  const guest = isGuest ? { guest: guestOptions(context, record, Object.values(etcFiles)) } : {};
+  const task = await runtime.create({ id, bundle, spec, directory, io, ...from, ...guest });
   undo.defer(() => task.remove());
   phases.mark('monitor');
   // Before the process runs, so that they get its first byte.
@@ -179,6 +187,13 @@ async function run(
   context.containers.save(container);
   updateParentsHosts(context, record);
   publish(context.events, container, 'start');
+}
+
+/** What mounts and the process need in the root filesystem. */
+function preparePlaces(record: ContainerRecord, rootfs: string, mounts: readonly MountPoint[]): void {
+  const owner = record.idMapping && mappedRoot(record.idMapping);
+  makeMountPoints(rootfs, mounts, owner);
+  if (record.config.WorkingDir) makeWorkingDirectory(rootfs, record.config.WorkingDir, owner);
 }
 
 /** What went wrong, with the exit code that the record and the clients get for it. */

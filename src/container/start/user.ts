@@ -9,6 +9,9 @@ export interface ProcessUser {
   home: string;
 }
 
+/** Of a container whose own kernel looks it up. */
+export const UNKNOWN_USER: ProcessUser = { uid: 0, gid: 0, additionalGids: [], home: '' };
+
 interface PasswdEntry {
   name: string;
   uid: number;
