@@ -225,15 +225,6 @@ onEveryEngine('isolation', ({ check }) => {
       'h\nd.org',
     );
   });
-  check('a host name that is too long is refused, if only by the start', async (api) => {
-    const longest = { Hostname: 'h'.repeat(64), Domainname: 'd'.repeat(64) };
-    assert.equal(await stdout(api, 'hostname', {}, longest), longest.Hostname);
-    const tooLong = { Image: 'busybox', Cmd: ['true'], Hostname: 'h'.repeat(65) };
-    const created = await api.post('/containers/create', tooLong).reply();
-    if (created.status === 400) return;
-    const { Id: id } = JSON.parse(created.body.toString()) as { Id: string };
-    await api.post(`/containers/${id}/start`).is([400, 500]);
-  });
   check('a read-only root', async (api) => {
     const { code, stderr } = await api.output('touch /x', { HostConfig: { ReadonlyRootfs: true } });
     assert.notEqual(code, 0);

@@ -6,6 +6,9 @@ import type { ContainerConfig, HostConfig } from '#/wire/generated.ts';
 import type { ContainerContext } from '../context.ts';
 import { parseIpcMode, parseNamespaceMode, parseNetworkMode } from '../namespace-modes.ts';
 
+/** In bytes (sethostname(2)); of a domain name as much is taken. Docker finds out when the container starts. */
+const LONGEST_HOST_NAME = 64;
+
 /**
  * Checks whose namespaces a new container is to have, fills in the daemon's defaults, and names other containers by their ids,
  * so that they may be renamed. Whether those can be joined is for the start to see.
@@ -20,8 +23,9 @@ export function completeNamespaces(
   if (uts.kind === 'host' && config.Hostname) {
     throw invalid('conflicting options: hostname and the UTS mode');
   }
-  refuseLongName('hostname', config.Hostname);
-  refuseLongName('domain name', config.Domainname);
+  if (Buffer.byteLength(config.Hostname ?? '') > LONGEST_HOST_NAME) {
+    throw invalid(`invalid hostname "${config.Hostname}": sethostname: invalid argument`);
+  }
   const pid = parseNamespaceMode('PID', host.PidMode);
   if (pid.kind === 'container') host.PidMode = `container:${existing(context, pid.reference)}`;
   host.IpcMode ||= context.defaults.ipcMode;
@@ -31,14 +35,6 @@ export function completeNamespaces(
   if (!['private', 'host'].includes(host.CgroupnsMode)) {
     throw invalid(`invalid cgroup namespace mode: ${host.CgroupnsMode}`);
   }
-}
-
-/** sethostname(2) and setdomainname(2) take no more, which Docker finds out when the container starts. */
-const LONGEST_UTS_NAME = 64;
-
-function refuseLongName(what: string, name = ''): void {
-  if (Buffer.byteLength(name) <= LONGEST_UTS_NAME) return;
-  throw invalid(`invalid ${what} "${name}": it is longer than ${LONGEST_UTS_NAME} bytes`);
 }
 
 /** moby's daemon/daemon_unix.go, adaptContainerSettings(): a privileged container of cgroup v1 sees the host's, whatever the default. */

@@ -46,6 +46,13 @@ test('startFailure() passes on what it does not know', () => {
   assert.equal(failure.exitCode, 128);
 });
 
+test('startFailure() takes a limit that the kernel refuses for the request’s fault', () => {
+  const said = 'writing file `cpu.rt_runtime_us`: Invalid argument';
+  const failure = startFailure('crun', said, 'cmd');
+  assert.equal(failure.error.message, `${PREFIX} crun: ${said}: unknown`);
+  assert.deepEqual([failure.error.kind, failure.exitCode], ['invalid', 128]);
+});
+
 test('startFailure() explains a mount of the wrong kind', () => {
   const failure = startFailure('crun', "error stat'ing file `/etc/passwd/x`: Not a directory\n", 'cmd');
   assert.match(failure.error.message, /Are you trying to mount a directory onto a file \(or vice-versa\)\?/);

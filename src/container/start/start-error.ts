@@ -43,6 +43,9 @@ const RULES: { pattern: RegExp; words: (match: RegExpExecArray) => string; exitC
 const WRONG_KIND =
   'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
 
+/** What the kernel makes of a limit depends on those around it: real-time shares have a budget, for instance. */
+const REFUSED_LIMIT = /writing file `[^`]*`: (Invalid argument|Numerical result out of range)/;
+
 /** How the monitor begins when it could not reach the other end of a log: nothing was run then. */
 const LOG_FAILED = 'failed to initialize logging driver: ';
 
@@ -64,7 +67,8 @@ export function startFailure(runtime: string, said: string, command: string): St
     return { error: invalid(`${prefix} ${runtime}: ${said.trim()}: unknown: ${WRONG_KIND}`), exitCode: 127 };
   }
   if (words === undefined) {
-    return { error: internal(`${prefix} ${runtime}: ${said.trim()}: unknown`), exitCode: 128 };
+    const failed = REFUSED_LIMIT.test(said) ? invalid : internal;
+    return { error: failed(`${prefix} ${runtime}: ${said.trim()}: unknown`), exitCode: 128 };
   }
   const exitCode = rule?.exitCode ?? (/permission denied|is a directory/.test(words) ? 126 : 127);
   return {
