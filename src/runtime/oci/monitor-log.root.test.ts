@@ -44,7 +44,7 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       { stdin: false },
       { monitorLost() {}, oomKilled: () => false, logDropped: (records) => (dropped += records) },
     );
-    await monitored.launch({
+    monitored.launch({
       monitor: MONITOR,
       directory,
       io: { terminal: false, stdin: false, log },

@@ -43,7 +43,7 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       { stdin: io.stdin ?? false },
       { monitorLost() {}, oomKilled: () => false },
     );
-    await monitored.launch({
+    monitored.launch({
       monitor: MONITOR,
       directory,
       io: { terminal: false, stdin: false, log: { file: { path: log } }, ...io },

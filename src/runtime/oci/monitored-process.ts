@@ -83,11 +83,10 @@ export class MonitoredProcess {
     return this.#ended;
   }
 
-  /** Starts the monitor; resolves when it listens. */
-  async launch(launch: Launch): Promise<void> {
+  /** Starts the monitor. Whether it could do its part is told by `attach` and `start`: it hears of the start as soon as it listens. */
+  launch(launch: Launch): void {
     const { channel } = spawnWithChannel(launch.monitor, monitorArguments(launch), runtimeEnvironment());
     this.#connection = new MonitorConnection(channel, this.#events);
-    await this.#hello.promise;
   }
 
   /** Finds the monitor of an earlier engine process, or what it left. */
@@ -120,6 +119,7 @@ export class MonitoredProcess {
 
   async attach(want: { stdin: boolean; output: boolean }): Promise<Attachment> {
     const stdin = want.stdin && this.#io.stdin;
+    await this.#hello.promise;
     return openAttachment(path.join(this.directory, 'sock'), { stdin, output: want.output });
   }
 

@@ -81,7 +81,7 @@ export class OciRuntime implements Runtime, Disposable {
     const { prepared, learn } = filters?.prepare(spec) ?? {};
     const cgroup = cgroupPathOf(cgroupsPath, subgroup);
     const task = this.#task(id, directory, { stdin: io.stdin, cgroup, systemd }, learn);
-    const launched = task.process.launch({
+    task.process.launch({
       monitor: this.#options.monitor,
       directory,
       io,
@@ -96,7 +96,7 @@ export class OciRuntime implements Runtime, Disposable {
               { images: checkpoint, work: path.join(directory, CRIU_DIRECTORY) },
             ),
     });
-    // The monitor starts meanwhile; it needs neither before the start.
+    // The monitor starts meanwhile.
     try {
       writeFileSync(
         path.join(bundle, 'config.json'),
@@ -106,9 +106,7 @@ export class OciRuntime implements Runtime, Disposable {
         },
       );
       task.writeTaskFile();
-      await launched;
     } catch (error) {
-      launched.catch(() => {});
       task.process.abandon();
       throw error;
     }

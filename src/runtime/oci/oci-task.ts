@@ -131,7 +131,7 @@ export class OciTask implements Task {
     });
     this.#execs.set(options.id, process);
     try {
-      await process.launch({
+      process.launch({
         monitor,
         directory,
         io: options.io,
