@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../daemons.ts';
-import { field } from './client.ts';
+import { demultiplex, field } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
 const HEX = /^[0-9a-f]{64}$/;
@@ -184,7 +184,10 @@ onEveryEngine('containers', ({ check }) => {
     await api.post(`/containers/${id}/kill?signal=USR1`).is(204);
     await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 3 });
     await api.post(`/containers/${id}/start`).is(204);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await until('it has set its traps again', async () => {
+      const { body } = await api.get(`/containers/${id}/logs?stdout=1`).reply();
+      return demultiplex(body).stdout === 'set\nset\n';
+    });
     await api.post(`/containers/${id}/kill?signal=1`).is(204);
     await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 4 });
   });

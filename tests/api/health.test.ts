@@ -5,7 +5,8 @@ import { type Api, type Json, field } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
 const SECOND = 1e9;
-const QUICK = { Interval: SECOND / 5, Timeout: SECOND, Retries: 2 };
+/** With more time than a probe takes on the busiest host. */
+const QUICK = { Interval: SECOND / 5, Timeout: 30 * SECOND, Retries: 2 };
 
 const state = async (api: Api, id: string): Promise<Json> => api.get(`/containers/${id}/json`).is(200);
 

@@ -54,11 +54,15 @@ onEveryEngine('namespaces', ({ check }) => {
     await api.get(`/containers/${id}/json`).is(200, { HostConfig: { IpcMode: 'private' } });
   });
   check('a shareable IPC is shared: /dev/shm, its size, and System V objects', async (api) => {
-    const owner = await api.run('echo hello > /dev/shm/note; ipcmk -M 4096 >/dev/null 2>&1; sleep 600', {
-      HostConfig: { IpcMode: 'shareable', ShmSize: 1_048_576 },
-    });
+    const owner = await api.run(
+      'echo hello > /dev/shm/note; ipcmk -M 4096 >/dev/null 2>&1; echo done; sleep 600',
+      {
+        HostConfig: { IpcMode: 'shareable', ShmSize: 1_048_576 },
+      },
+    );
+    await api.spoke(owner);
     const joined = { IpcMode: `container:${owner}` };
-    assert.equal(await stdout(api, 'sleep 0.2; cat /dev/shm/note', joined), 'hello');
+    assert.equal(await stdout(api, 'cat /dev/shm/note', joined), 'hello');
     const mount = await stdout(api, SHM_OF, joined);
     for (const option of ['nosuid', 'nodev', 'noexec', 'size=1024k'])
       assert.ok(mount.includes(option), mount);

@@ -104,9 +104,8 @@ onEveryEngine('networks', ({ check }) => {
       },
     });
     const address = field(settings, 'NetworkSettings', 'IPAddress');
-    await sleep(200);
     const { stdout } = await api.output(
-      `wget -qO- http://${address}/; ip route | head -1; ls /sys/class/net | tr "\\n" " "`,
+      `until wget -qO /page http://${address}/; do sleep 0.1; done; cat /page; ip route | head -1; ls /sys/class/net | tr "\\n" " "`,
     );
     assert.match(stdout, /^served\ndefault via 10\.\d+\.\d+\.1 dev eth0/);
     assert.match(stdout, /\neth0 lo/);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { sleep } from '../daemons.ts';
+import { sleep, until } from '../daemons.ts';
 import { demultiplex, field, type Api } from './client.ts';
 import { onEveryEngine } from './engines.ts';
 
@@ -15,6 +15,16 @@ async function logs(api: Api, id: string, query: string): Promise<{ stdout: stri
   const reply = await api.get(`/containers/${id}/logs?${query}`).reply();
   assert.equal(reply.status, 200, reply.body.toString());
   return demultiplex(reply.body);
+}
+
+/** A shell line that ends when its container is told to go on. */
+const ONCE_TOLD = 'until [ -e /told ]; do sleep 0.05; done';
+
+async function tell(api: Api, id: string): Promise<void> {
+  const { Id: exec } = (await api.post(`/containers/${id}/exec`, { Cmd: ['touch', '/told'] }).is(201)) as {
+    Id: string;
+  };
+  await api.post(`/exec/${exec}/start`, { Detach: true }).is(200);
 }
 
 onEveryEngine('logs', ({ check }) => {
@@ -64,10 +74,13 @@ onEveryEngine('logs', ({ check }) => {
     assert.equal(demultiplex(reply.body).stdout, 'line 1\nline 2\nline 3\n');
   });
   check('follow with tail=0 shows only the new', async (api) => {
-    const id = await api.run('echo old; sleep 1; echo new');
-    await sleep(500);
-    const reply = await api.get(`/containers/${id}/logs?stdout=1&follow=1&tail=0`).reply();
-    assert.equal(demultiplex(reply.body).stdout, 'new\n');
+    const id = await api.run(`echo old; ${ONCE_TOLD}; echo new`);
+    await api.spoke(id);
+    const stream = await api.raw('GET', `/containers/${id}/logs?stdout=1&follow=1&tail=0`);
+    await tell(api, id);
+    await stream.has('new\n');
+    assert.doesNotMatch(stream.text, /old/);
+    stream.close();
   });
   check('a terminal has one stream without headers, lines ending in CR LF', async (api) => {
     const id = await finished(api, 'echo out; echo err >&2', { Tty: true });
@@ -180,11 +193,12 @@ onEveryEngine('attach', ({ check }) => {
     await api.post(`/containers/${id}/wait`).is(200, { StatusCode: 4 });
   });
   check('logs=1 replays first', async (api) => {
-    const id = await api.run('echo before; sleep 1; echo after');
-    await sleep(400);
+    const id = await api.run(`echo before; ${ONCE_TOLD}; echo after`);
+    await api.spoke(id);
     const stream = await api.raw('POST', `/containers/${id}/attach?logs=1&stream=1&stdout=1`, {
       upgrade: true,
     });
+    await tell(api, id);
     assert.equal(demultiplex(await stream.end()).stdout, 'before\nafter\n');
   });
   check('two clients see the same output', async (api) => {
@@ -208,11 +222,12 @@ onEveryEngine('attach', ({ check }) => {
     await api.get(`/containers/${id}/json`).is(200, { State: { Running: true } });
   });
   check('a client that goes away does not end the container', async (api) => {
-    const id = await api.create({ Cmd: ['sh', '-c', 'sleep 0.5; echo still; sleep 600'] });
+    const id = await api.create({ Cmd: ['sh', '-c', `${ONCE_TOLD}; echo still; sleep 600`] });
     const stream = await api.raw('POST', `/containers/${id}/attach?stream=1&stdout=1`, { upgrade: true });
     await api.post(`/containers/${id}/start`).is(204);
     stream.close();
-    await sleep(900);
+    await tell(api, id);
+    await api.spoke(id);
     await api.get(`/containers/${id}/json`).is(200, { State: { Running: true } });
     assert.equal((await logs(api, id, 'stdout=1')).stdout, 'still\n');
   });
@@ -275,12 +290,16 @@ onEveryEngine('exec', ({ check }) => {
   });
   check('detached', async (api) => {
     const id = await api.run('sleep 600');
-    const execId = await exec(api, id, { Cmd: ['sh', '-c', 'echo here > /tmp/mark; sleep 0.3; exit 8'] });
+    const execId = await exec(api, id, { Cmd: ['sh', '-c', `${ONCE_TOLD}; exit 8`] });
     await api.post(`/exec/${execId}/start`, { Detach: true }).is(200);
     await api
       .get(`/exec/${execId}/json`)
       .is(200, { Running: true, ExitCode: null, Pid: (pid) => Number(pid) > 0 });
-    await sleep(900);
+    await tell(api, id);
+    await until('it has ended', async () => {
+      const { Running: running } = (await api.get(`/exec/${execId}/json`).is(200)) as { Running: boolean };
+      return !running;
+    });
     await api.get(`/exec/${execId}/json`).is(200, { Running: false, ExitCode: 8 });
   });
   check('user, directory and environment', async (api) => {

@@ -24,6 +24,14 @@ async function eventsOf(api: Api, since: string, filters: Record<string, string[
   return lines.map((line) => JSON.parse(line) as Event);
 }
 
+/** Waits until these things have been told of: some are a little later than the answer to what caused them. */
+async function told(api: Api, since: string, id: string, actions: readonly string[]): Promise<void> {
+  await until(`${actions.join()} of ${id}`, async () => {
+    const seen = (await eventsOf(api, since, { container: [id] })).map(({ Action }) => Action);
+    return actions.every((action) => seen.includes(action));
+  });
+}
+
 /** Seconds since 1970, with a fraction, so that what another check did is not seen. */
 function nowSeconds(): string {
   return (Date.now() / 1000).toFixed(3);
@@ -148,7 +156,7 @@ onEveryEngine('system', ({ check }) => {
     const since = nowSeconds();
     const id = await api.run('exit 3', { Labels: { l: 'm' } }, 'evented');
     await api.post('/containers/evented/wait').is(200);
-    await sleep(300);
+    await told(api, since, id, ['die']);
     await api.post('/containers/evented/rename?name=renamed').is(204);
     await api.delete('/containers/renamed').is(204);
     const events = await eventsOf(api, since, { container: [id] });
@@ -168,7 +176,7 @@ onEveryEngine('system', ({ check }) => {
     const id = await api.run('sleep 600', { HostConfig: { Binds: ['evol:/v'] } });
     const exec = field(await api.post(`/containers/${id}/exec`, { Cmd: ['true'] }).is(201), 'Id');
     await api.post(`/exec/${exec}/start`, { Detach: true }).is(200);
-    await sleep(300);
+    await told(api, since, id, ['exec_die']);
     await api.delete(`/containers/${id}?force=1`).is(204);
     await api.delete('/volumes/evol').is(204);
     await api.post('/images/busybox/tag?repo=evented&tag=v1').is(201);
@@ -219,7 +227,7 @@ onEveryEngine('system', ({ check }) => {
     await api.post(`/containers/${id}/kill?signal=CONT`).is(204);
     await api.post(`/containers/${id}/restart?t=0`).is(204);
     await api.post(`/containers/${id}/stop?t=0`).is(204);
-    await sleep(300);
+    await told(api, since, id, ['detach', 'stop']);
     await api.delete('/images/committed').is(200);
     const events = (await eventsOf(api, since, { type: ['container'] })).filter(
       ({ Actor }) => Actor.ID === id,
@@ -257,7 +265,7 @@ onEveryEngine('system', ({ check }) => {
     await joined.has('a');
     joined.write('q');
     await joined.end();
-    await sleep(100);
+    await told(api, since, id, ['exec_detach']);
     const [event] = await eventsOf(api, since, { event: ['exec_detach'] });
     assert.equal(event?.Actor.Attributes['execID'], exec);
   });

@@ -117,11 +117,12 @@ onEveryEngine(
       );
     });
     check('a volume is its root’s, and filled from the image with the owners there', async (api) => {
-      const id = await api.run('touch /v/x /home/alice/y; sleep 600', {
+      const id = await api.run('touch /v/x /home/alice/y; echo done; sleep 600', {
         HostConfig: { Binds: ['fresh:/v', 'filled:/home/alice'] },
       });
+      await api.spoke(id);
       assert.equal(
-        await execute(api, id, 'sleep 0.1; stat -c %u:%g /v /v/x /home/alice /home/alice/y'),
+        await execute(api, id, 'stat -c %u:%g /v /v/x /home/alice /home/alice/y'),
         '0:0\n0:0\n1000:1000\n0:0',
       );
       const source = field(await api.get('/volumes/fresh').is(200), 'Mountpoint');
@@ -166,15 +167,16 @@ onEveryEngine(
       },
     );
     check('what is copied out has the owners that the container knows', async (api) => {
-      const id = await api.run('touch /tmp/roots; sleep 600');
-      await execute(api, id, 'sleep 0.1; touch /tmp/alices; chown alice:alice /tmp/alices');
+      const id = await api.run('touch /tmp/roots; echo done; sleep 600');
+      await api.spoke(id);
+      await execute(api, id, 'touch /tmp/alices; chown alice:alice /tmp/alices');
       const out = owners((await api.get(`/containers/${id}/archive?path=/tmp`).reply()).body);
       assert.equal(out['tmp/roots'], '0:0');
       assert.equal(out['tmp/alices'], '1000:1000');
     });
     check('changes and commit see what the container changed, and whose it is', async (api) => {
-      const id = await api.run('touch /new; chown alice /new; chmod 600 /etc/group; sleep 600');
-      await execute(api, id, 'sleep 0.1');
+      const id = await api.run('touch /new; chown alice /new; chmod 600 /etc/group; echo done; sleep 600');
+      await api.spoke(id);
       const changes = await api.get(`/containers/${id}/changes`).is(200);
       assert.ok(Array.isArray(changes));
       assert.deepEqual(

@@ -116,9 +116,12 @@ onEveryEngine('volumes', ({ check }) => {
     await api.delete('/volumes/stays').is(204);
   });
   check("another container's volumes", async (api) => {
-    const first = await api.run('echo shared > /v/file; sleep 600', { HostConfig: { Binds: ['lent:/v'] } });
+    const first = await api.run('echo shared > /v/file; echo done; sleep 600', {
+      HostConfig: { Binds: ['lent:/v'] },
+    });
+    await api.spoke(first);
     assert.equal(
-      (await api.output('sleep 0.2; cat /v/file', { HostConfig: { VolumesFrom: [first] } })).stdout,
+      (await api.output('cat /v/file', { HostConfig: { VolumesFrom: [first] } })).stdout,
       'shared\n',
     );
     const { stderr } = await api.output('touch /v/x', { HostConfig: { VolumesFrom: [`${first}:ro`] } });
