@@ -6,7 +6,7 @@
 
 /* So much of one channel may be on its way from the guest to a client: what a client that does not read makes us keep. */
 enum { WINDOW = 256 * 1024, CREDIT_PORTION = 16 * 1024 };
-enum { OWN_BODY_MAX = HEADER_SIZE + 4 };
+enum { OWN_BODY_MOST = FRAME_HEADER + 4 };
 
 /* One channel's way from its sender to its receiver. */
 struct flow {
@@ -27,7 +27,7 @@ struct call {
 	bool cancelled;
 	struct flow flows[CHANNELS];
 	/* Of a call of our own. */
-	unsigned char body[OWN_BODY_MAX];
+	unsigned char body[OWN_BODY_MOST];
 	size_t body_length;
 };
 
@@ -82,9 +82,10 @@ static void answer_started(struct call *call)
 /* The value of the only record of a body. */
 static const unsigned char *only_value(const struct call *call, enum tag tag)
 {
+	const struct records body = { call->body, call->body_length };
 	struct record record;
-	const unsigned char *at = call->body, *end = at + call->body_length;
-	if (!record_next(&at, end, &record) || at != end || record.tag != tag || record.length != 4)
+	size_t at = 0;
+	if (!records_valid(&body, &tag, 1) || !record_next(&body, &at, &record) || at != body.length)
 		return NULL;
 	return record.value;
 }
@@ -131,14 +132,18 @@ static uint16_t free_stream(void)
 	return 0;
 }
 
-static bool take_call(struct client *client, uint16_t number, const unsigned char *payload, size_t length)
+static void pass_on(const struct call *call, const struct frame *frame)
 {
-	if (length < 5 || find(client, number) != NULL)
+	link_send(&guest_link, (enum frame_type)frame->type, call->stream, frame->payload, frame->length, NULL, 0);
+}
+
+static bool take_call(struct client *client, const struct frame *frame)
+{
+	uint16_t number = frame->stream;
+	if (find(client, number) != NULL)
 		return false;
-	uint8_t method = payload[0];
-	uint32_t body = get_u32(payload + 1);
-	if (body > BODY_MAX || length - 5 > body)
-		return false;
+	uint8_t method = frame->payload[0];
+	size_t part = frame->length - CALL_HEADER;
 	bool is_own = method == METHOD_STARTED || method == METHOD_SIGNAL || method == METHOD_SIZE;
 	uint16_t stream = is_own ? 0 : free_stream();
 	if (client->calls_count == CLIENT_STREAMS_MAX || (stream == 0 && !is_own)) {
@@ -152,17 +157,17 @@ static bool take_call(struct client *client, uint16_t number, const unsigned cha
 			       .number = number,
 			       .stream = stream,
 			       .method = method,
-			       .body_left = body - (uint32_t)(length - 5) };
+			       .body_left = get_u32(frame->payload + 1) - (uint32_t)part };
 	for (int channel = 0; channel < CHANNELS; channel++)
-		call->flows[channel].allowed = INITIAL_CREDIT;
+		call->flows[channel].allowed = FIRST_CREDIT;
 	client->calls = call;
 	client->calls_count++;
 	if (is_own) {
-		take_own_body(call, payload + 5, length - 5);
+		take_own_body(call, frame->payload + CALL_HEADER, part);
 		return true;
 	}
 	by_stream[stream - STREAMS_OWN] = call;
-	link_send(&guest_link, FRAME_CALL, stream, payload, length, NULL, 0);
+	pass_on(call, frame);
 	return true;
 }
 
@@ -173,15 +178,15 @@ static void cancel(struct call *call)
 	call->cancelled = true;
 }
 
-static bool take_body(struct call *call, const unsigned char *payload, size_t length)
+static bool take_body(struct call *call, const struct frame *frame)
 {
-	if (length == 0 || length > call->body_left)
+	if (frame->length > call->body_left)
 		return false;
-	call->body_left -= (uint32_t)length;
+	call->body_left -= frame->length;
 	if (call->stream == 0)
-		take_own_body(call, payload, length);
+		take_own_body(call, frame->payload, frame->length);
 	else
-		link_send(&guest_link, FRAME_BODY, call->stream, payload, length, NULL, 0);
+		pass_on(call, frame);
 	return true;
 }
 
@@ -207,12 +212,12 @@ static bool owe(struct flow *flow, uint32_t bytes)
 static void allow_guest(struct call *call, uint8_t channel)
 {
 	struct flow *flow = &call->flows[channel];
-	if (call->client->link.pending >= INITIAL_CREDIT || flow->allowed >= WINDOW)
+	if (call->client->link.pending >= FIRST_CREDIT || flow->allowed >= WINDOW)
 		return;
 	uint32_t bytes = flow->owed < WINDOW - flow->allowed ? flow->owed : WINDOW - flow->allowed;
 	if (bytes == 0 || (bytes < flow->owed && bytes < CREDIT_PORTION))
 		return;
-	link_send_credit(&guest_link, call->stream, channel, bytes);
+	link_send_credit(&guest_link, call->stream, (enum channel)channel, bytes);
 	flow->allowed += bytes;
 	flow->owed -= bytes;
 }
@@ -220,10 +225,10 @@ static void allow_guest(struct call *call, uint8_t channel)
 /* And to the client what the guest allows; a guest that allows it byte by byte fills no queue. */
 static void allow_client(struct call *call)
 {
-	struct flow *flow = &call->flows[0];
+	struct flow *flow = &call->flows[CHANNEL_IN];
 	if (flow->owed == 0 || call->client->link.pending > 0)
 		return;
-	link_send_credit(&call->client->link, call->number, 0, flow->owed);
+	link_send_credit(&call->client->link, call->number, CHANNEL_IN, flow->owed);
 	flow->allowed += flow->owed;
 	flow->owed = 0;
 }
@@ -234,102 +239,99 @@ void calls_go_on(struct client *client)
 		if (call->stream == 0)
 			continue;
 		allow_client(call);
-		allow_guest(call, 1);
-		allow_guest(call, 2);
+		allow_guest(call, CHANNEL_OUT);
+		allow_guest(call, CHANNEL_ERROR);
 	}
 }
 
-static bool take_for_guest(struct call *call, uint8_t type, const unsigned char *payload, size_t length)
+/* Of a call whose body is whole. */
+static bool take_further(struct call *call, const struct frame *frame)
 {
-	bool passes = false;
-	switch ((enum frame_type)type) {
+	uint8_t channel = frame->payload[0];
+	switch ((enum frame_type)frame->type) {
 	case FRAME_DATA:
-		passes = length > 0 && payload[0] == 0 && spend(&call->flows[0], length - 1);
+		if (channel != CHANNEL_IN || !spend(&call->flows[CHANNEL_IN], frame->length - 1))
+			return false;
 		break;
 	case FRAME_CREDIT:
-		if (length != 5 || (payload[0] != 1 && payload[0] != 2) || !owe(&call->flows[payload[0]], get_u32(payload + 1)))
+		if (channel == CHANNEL_IN || !owe(&call->flows[channel], get_u32(frame->payload + 1)))
 			return false;
-		allow_guest(call, payload[0]);
+		allow_guest(call, channel);
 		return true;
 	case FRAME_CONTROL:
-		passes = length == 5 && (payload[0] == CONTROL_SIGNAL || payload[0] == CONTROL_SIZE);
 		break;
 	default:
-		break;
+		return false;
 	}
-	if (passes)
-		link_send(&guest_link, (enum frame_type)type, call->stream, payload, length, NULL, 0);
-	return passes;
+	pass_on(call, frame);
+	return true;
 }
 
-bool calls_take(struct client *client, uint8_t type, uint16_t number, const unsigned char *payload, size_t length)
+bool calls_take(struct client *client, const struct frame *frame)
 {
-	if (type < FRAME_CALL || type > FRAME_CANCEL)
+	if (frame->type == FRAME_CALL)
+		return take_call(client, frame);
+	struct call *call = find(client, frame->stream);
+	if (frame->type > FRAME_CANCEL)
 		return false;
-	if (type == FRAME_CALL)
-		return take_call(client, number, payload, length);
-	struct call *call = find(client, number);
 	/* It crossed the result. */
 	if (call == NULL)
 		return true;
-	if (type == FRAME_CANCEL) {
-		if (length > 0)
-			return false;
-		if (call->stream == 0)
-			fail(call, ECANCELED, "the call was cancelled");
-		else
-			cancel(call);
-		return true;
-	}
-	if (type == FRAME_BODY)
-		return take_body(call, payload, length);
-	return call->body_left == 0 && call->stream != 0 && take_for_guest(call, type, payload, length);
-}
-
-static bool answer_event(struct call *call, const unsigned char *payload, size_t length)
-{
-	if (length == 0 || payload[0] < EVENT_STARTED || payload[0] > EVENT_LISTENING)
-		return false;
-	if (call->client == NULL)
-		return true;
-	link_withdraw_event(&call->client->link, call->number, payload[0]);
-	link_send(&call->client->link, FRAME_EVENT, call->number, payload, length, NULL, 0);
+	if (frame->type == FRAME_BODY)
+		return take_body(call, frame);
+	if (frame->type != FRAME_CANCEL)
+		return call->body_left == 0 && call->stream != 0 && take_further(call, frame);
+	if (call->stream == 0)
+		fail(call, ECANCELED, "the call was cancelled");
+	else
+		cancel(call);
 	return true;
 }
 
-static bool answer_data(struct call *call, const unsigned char *payload, size_t length)
+static bool answer_event(struct call *call, const struct frame *frame)
 {
-	if (length == 0 || (payload[0] != 1 && payload[0] != 2) || !spend(&call->flows[payload[0]], length - 1))
+	uint8_t kind = frame->payload[0];
+	if (kind < EVENT_STARTED || kind > EVENT_LISTENING)
 		return false;
 	if (call->client == NULL)
 		return true;
-	link_send(&call->client->link, FRAME_DATA, call->number, payload, length, NULL, 0);
-	allow_guest(call, payload[0]);
+	link_withdraw_event(&call->client->link, call->number, kind);
+	link_send(&call->client->link, FRAME_EVENT, call->number, frame->payload, frame->length, NULL, 0);
 	return true;
 }
 
-bool calls_answer(uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+static bool answer_data(struct call *call, const struct frame *frame)
 {
-	if (stream >= STREAMS_OWN + STREAMS_MAX)
+	uint8_t channel = frame->payload[0];
+	if (channel == CHANNEL_IN || !spend(&call->flows[channel], frame->length - 1))
 		return false;
-	struct call *call = by_stream[stream - STREAMS_OWN];
+	if (call->client == NULL)
+		return true;
+	link_send(&call->client->link, FRAME_DATA, call->number, frame->payload, frame->length, NULL, 0);
+	allow_guest(call, channel);
+	return true;
+}
+
+bool calls_answer(const struct frame *frame)
+{
+	if (frame->stream >= STREAMS_OWN + STREAMS_MAX)
+		return false;
+	struct call *call = by_stream[frame->stream - STREAMS_OWN];
 	if (call == NULL)
 		return false;
-	switch ((enum frame_type)type) {
+	switch ((enum frame_type)frame->type) {
 	case FRAME_DATA:
-		return answer_data(call, payload, length);
+		return answer_data(call, frame);
 	case FRAME_CREDIT:
-		if (length != 5 || payload[0] != 0 || !owe(&call->flows[0], get_u32(payload + 1)))
+		if (frame->payload[0] != CHANNEL_IN || !owe(&call->flows[CHANNEL_IN], get_u32(frame->payload + 1)))
 			return false;
 		if (call->client != NULL)
 			allow_client(call);
 		return true;
 	case FRAME_EVENT:
-		return answer_event(call, payload, length);
+		return answer_event(call, frame);
 	case FRAME_RESULT:
-		if (length < 4)
-			return false;
-		finish(call, get_u32(payload), payload + 4, length - 4);
+		finish(call, get_u32(frame->payload), frame->payload + 4, frame->length - 4);
 		return true;
 	default:
 		return false;

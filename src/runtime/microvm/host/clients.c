@@ -49,9 +49,9 @@ static void sweep(void)
 	}
 }
 
-static bool take(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+static bool take(void *subject, const struct frame *frame)
 {
-	return calls_take(subject, type, stream, payload, length);
+	return calls_take(subject, frame);
 }
 
 static void client_ready(void *subject, short events)

@@ -31,8 +31,6 @@ static void end(int with, const char *text, size_t length)
 
 static bool take_result(const unsigned char *payload, size_t length)
 {
-	if (length < 4)
-		return false;
 	uint32_t error = get_u32(payload);
 	if (error != 0) {
 		end(error == ENOENT ? CODE_NOT_FOUND : error == ESHUTDOWN ? CODE_LOST : CODE_CANNOT_EXECUTE,
@@ -46,20 +44,20 @@ static bool take_result(const unsigned char *payload, size_t length)
 	return true;
 }
 
-static bool take(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+static bool take(void *subject, const struct frame *frame)
 {
 	(void)subject;
-	if (stream != STREAM)
+	if (frame->stream != STREAM)
 		return false;
-	switch ((enum frame_type)type) {
+	switch ((enum frame_type)frame->type) {
 	case FRAME_DATA:
-		return length > 0 && stdio_take_data(payload[0], payload + 1, length - 1);
+		return stdio_take_data(frame);
 	case FRAME_CREDIT:
-		return length == 5 && stdio_take_credit(payload[0], get_u32(payload + 1));
+		return stdio_take_credit(frame);
 	case FRAME_EVENT:
 		return true;
 	case FRAME_RESULT:
-		return take_result(payload, length);
+		return take_result(frame->payload, frame->length);
 	default:
 		return false;
 	}
@@ -113,9 +111,9 @@ static int fail(const char *action, const char *subject)
 
 int exec(const char *path, const char *socket_path)
 {
-	size_t length;
-	unsigned char *body = read_file(path, &length);
-	if (body == NULL || length > BODY_MAX)
+	struct records body;
+	body.data = read_file(path, &body.length);
+	if (body.data == NULL)
 		return fail("read", path);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -124,9 +122,8 @@ int exec(const char *path, const char *socket_path)
 		return fail("connect to", socket_path);
 	watch_signals();
 	link_open(&server, fd);
-	link_send_call(&server, STREAM, METHOD_RUN, body, length);
-	stdio_open(&server, STREAM, body, length);
-	free(body);
+	link_send_call(&server, STREAM, METHOD_RUN, body.data, body.length);
+	stdio_open(&server, STREAM, &body);
 	while (code < 0 || !stdio_is_flushed()) {
 		poll_reset();
 		poll_add(signal_fd, POLLIN, signalled, NULL);

@@ -14,6 +14,28 @@
 enum { IFF_TAP = 0x0002, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000 };
 #define TUNSETIFF _IOW('T', 202, int)
 
+unsigned char *read_file(const char *path, size_t *length)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat information;
+	if (fd < 0 || fstat(fd, &information) != 0)
+		return NULL;
+	size_t size = (size_t)information.st_size;
+	unsigned char *data = allocate(size + 1);
+	size_t got = 0;
+	while (got < size) {
+		ssize_t part = read(fd, data + got, size - got);
+		if (part < 0 && errno == EINTR)
+			continue;
+		if (part <= 0)
+			break;
+		got += (size_t)part;
+	}
+	close(fd);
+	*length = got;
+	return data;
+}
+
 static int close_failed(int fd)
 {
 	int error = errno;

@@ -21,8 +21,8 @@ uint32_t guest_main_pid(void)
 void guest_open(int fd, const struct machine *machine)
 {
 	link_open(&guest_link, fd);
-	link_send_call(&guest_link, STREAM_CONFIGURE, METHOD_CONFIGURE, machine->configure.value, machine->configure.length);
-	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, machine->run.value, machine->run.length);
+	link_send_call(&guest_link, STREAM_CONFIGURE, METHOD_CONFIGURE, machine->configure.data, machine->configure.length);
+	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, machine->run.data, machine->run.length);
 	is_open[STREAM_CONFIGURE] = is_open[STREAM_MAIN] = true;
 	pinged_at = monotonic_ms();
 }
@@ -39,49 +39,54 @@ static bool main_result(uint32_t error, const unsigned char *answer, size_t leng
 	return true;
 }
 
-static bool own_result(uint16_t stream, const unsigned char *payload, size_t length)
+static bool own_result(const struct frame *frame)
 {
-	if (length < 4)
-		return false;
-	is_open[stream] = false;
-	uint32_t error = get_u32(payload);
-	if (stream == STREAM_MAIN)
-		return main_result(error, payload + 4, length - 4);
-	if (stream == STREAM_CONFIGURE && error != 0)
-		vm_not_started(error, (const char *)payload + 4, length - 4);
+	uint32_t error = get_u32(frame->payload);
+	const unsigned char *answer = frame->payload + 4;
+	size_t length = frame->length - 4;
+	is_open[frame->stream] = false;
+	if (frame->stream == STREAM_MAIN)
+		return main_result(error, answer, length);
+	if (frame->stream == STREAM_CONFIGURE && error != 0)
+		vm_not_started(error, (const char *)answer, length);
 	return true;
 }
 
-static bool main_event(const unsigned char *payload, size_t length)
+static bool main_event(const struct frame *frame)
 {
-	if (length != 5 || payload[0] != EVENT_STARTED || main_pid != 0 || get_u32(payload + 1) == 0)
+	if (frame->length != 5 || frame->payload[0] != EVENT_STARTED || main_pid != 0)
 		return false;
-	main_pid = get_u32(payload + 1);
+	main_pid = get_u32(frame->payload + 1);
 	calls_tell_started(0, NULL);
-	return true;
+	return main_pid != 0;
 }
 
-static bool take_own(uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+static bool take_own(const struct frame *frame)
 {
-	if (!is_open[stream])
+	if (!is_open[frame->stream])
 		return false;
-	if (type == FRAME_RESULT)
-		return own_result(stream, payload, length);
-	if (stream != STREAM_MAIN)
+	if (frame->type == FRAME_RESULT)
+		return own_result(frame);
+	if (frame->stream != STREAM_MAIN)
 		return false;
-	if (type == FRAME_DATA && length > 0)
-		return stdio_take_data(payload[0], payload + 1, length - 1);
-	if (type == FRAME_CREDIT && length == 5)
-		return stdio_take_credit(payload[0], get_u32(payload + 1));
-	return type == FRAME_EVENT && main_event(payload, length);
+	switch ((enum frame_type)frame->type) {
+	case FRAME_DATA:
+		return stdio_take_data(frame);
+	case FRAME_CREDIT:
+		return stdio_take_credit(frame);
+	case FRAME_EVENT:
+		return main_event(frame);
+	default:
+		return false;
+	}
 }
 
-static bool take(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length)
+static bool take(void *subject, const struct frame *frame)
 {
 	(void)subject;
 	heard = true;
 	silence = look_at = 0;
-	return stream < STREAMS_OWN ? take_own(type, stream, payload, length) : calls_answer(type, stream, payload, length);
+	return frame->stream < STREAMS_OWN ? take_own(frame) : calls_answer(frame);
 }
 
 static bool read_once(void)

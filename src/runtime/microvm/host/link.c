@@ -18,7 +18,7 @@ void link_open(struct link *link, int fd)
 static void drop_pending(struct link *link)
 {
 	while (link->first != NULL) {
-		struct frame *frame = link->first;
+		struct outgoing *frame = link->first;
 		link->first = frame->next;
 		free(frame);
 	}
@@ -52,77 +52,78 @@ void link_send(struct link *link, enum frame_type type, uint16_t stream, const v
 {
 	if (link->fd < 0)
 		return;
-	unsigned char header[HEADER_SIZE] = { (unsigned char)type };
-	put_u16(header + 2, stream);
-	put_u32(header + 4, (uint32_t)(one_length + two_length));
-	size_t size = HEADER_SIZE + one_length + two_length, sent = 0;
+	unsigned char header[FRAME_HEADER];
+	frame_header(header, type, stream, one_length + two_length);
+	size_t size = FRAME_HEADER + one_length + two_length, sent = 0;
 	if (link->pending == 0) {
-		struct iovec parts[3] = { { header, HEADER_SIZE },
+		struct iovec parts[3] = { { header, FRAME_HEADER },
 					  { (void *)(uintptr_t)one, one_length },
 					  { (void *)(uintptr_t)two, two_length } };
 		sent = push(link, parts, 3, size);
 		if (sent == size)
 			return;
 	}
-	struct frame *frame = allocate(sizeof *frame + size);
+	struct outgoing *frame = allocate(sizeof *frame + size);
 	frame->next = NULL;
 	frame->size = size;
 	frame->sent = sent;
-	memcpy(frame->bytes, header, HEADER_SIZE);
+	memcpy(frame->bytes, header, FRAME_HEADER);
 	if (one_length > 0)
-		memcpy(frame->bytes + HEADER_SIZE, one, one_length);
+		memcpy(frame->bytes + FRAME_HEADER, one, one_length);
 	if (two_length > 0)
-		memcpy(frame->bytes + HEADER_SIZE + one_length, two, two_length);
+		memcpy(frame->bytes + FRAME_HEADER + one_length, two, two_length);
 	*link->last = frame;
 	link->last = &frame->next;
 	link->pending += size - sent;
 }
 
-void link_send_credit(struct link *link, uint16_t stream, uint8_t channel, uint32_t bytes)
+void link_send_credit(struct link *link, uint16_t stream, enum channel channel, uint32_t bytes)
 {
-	unsigned char payload[5] = { channel };
+	unsigned char payload[5] = { (unsigned char)channel };
 	put_u32(payload + 1, bytes);
 	link_send(link, FRAME_CREDIT, stream, payload, sizeof payload, NULL, 0);
 }
 
-void link_send_data(struct link *link, uint16_t stream, uint8_t channel, const void *data, size_t length)
+void link_send_data(struct link *link, uint16_t stream, enum channel channel, const void *data, size_t length)
 {
-	link_send(link, FRAME_DATA, stream, &channel, 1, data, length);
+	unsigned char head = (unsigned char)channel;
+	link_send(link, FRAME_DATA, stream, &head, 1, data, length);
 }
 
 void link_send_result(struct link *link, uint16_t stream, uint32_t error, const void *answer, size_t length)
 {
 	unsigned char number[4];
 	put_u32(number, error);
-	if (length > PAYLOAD_MAX - sizeof number)
-		length = PAYLOAD_MAX - sizeof number;
+	if (length > PAYLOAD_MOST - sizeof number)
+		length = PAYLOAD_MOST - sizeof number;
 	link_send(link, FRAME_RESULT, stream, number, sizeof number, answer, length);
 }
 
 void link_send_call(struct link *link, uint16_t stream, enum method method, const void *body, size_t length)
 {
 	const unsigned char *at = body;
-	unsigned char head[5] = { (unsigned char)method };
+	unsigned char head[CALL_HEADER] = { (unsigned char)method };
 	put_u32(head + 1, (uint32_t)length);
-	size_t part = length < PAYLOAD_MAX - sizeof head ? length : PAYLOAD_MAX - sizeof head;
+	size_t part = length < PAYLOAD_MOST - sizeof head ? length : PAYLOAD_MOST - sizeof head;
 	link_send(link, FRAME_CALL, stream, head, sizeof head, at, part);
 	for (at += part, length -= part; length > 0; at += part, length -= part) {
-		part = length < PAYLOAD_MAX ? length : PAYLOAD_MAX;
+		part = length < PAYLOAD_MOST ? length : PAYLOAD_MOST;
 		link_send(link, FRAME_BODY, stream, at, part, NULL, 0);
 	}
 }
 
-void link_send_control(struct link *link, uint16_t stream, uint8_t kind, const unsigned char value[4])
+void link_send_control(struct link *link, uint16_t stream, enum control kind, const unsigned char value[4])
 {
-	link_send(link, FRAME_CONTROL, stream, &kind, 1, value, 4);
+	unsigned char head = (unsigned char)kind;
+	link_send(link, FRAME_CONTROL, stream, &head, 1, value, 4);
 }
 
 void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind)
 {
-	for (struct frame **at = &link->first; *at != NULL; at = &(*at)->next) {
-		struct frame *frame = *at;
+	for (struct outgoing **at = &link->first; *at != NULL; at = &(*at)->next) {
+		struct outgoing *frame = *at;
 		if (frame->sent > 0 || frame->bytes[0] != FRAME_EVENT || get_u16(frame->bytes + 2) != stream ||
-		    frame->bytes[HEADER_SIZE] != kind)
+		    frame->bytes[FRAME_HEADER] != kind)
 			continue;
 		*at = frame->next;
 		if (frame->next == NULL)
@@ -136,7 +137,7 @@ void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind)
 void link_flush(struct link *link)
 {
 	while (link->first != NULL) {
-		struct frame *frame = link->first;
+		struct outgoing *frame = link->first;
 		struct iovec part = { frame->bytes + frame->sent, frame->size - frame->sent };
 		size_t sent = push(link, &part, 1, part.iov_len);
 		frame->sent += sent;
@@ -159,19 +160,19 @@ enum link_state link_read(struct link *link, frame_taker take, void *subject)
 		return LINK_ENDED;
 	link->received += (size_t)got;
 	size_t at = 0;
-	while (link->received - at >= HEADER_SIZE) {
-		const unsigned char *header = link->buffer + at;
-		size_t length = get_u32(header + 4);
-		if (header[1] != 0 || length > PAYLOAD_MAX)
+	for (;;) {
+		struct frame frame;
+		ssize_t size = frame_parse(link->buffer + at, link->received - at, &frame);
+		if (size < 0)
 			return LINK_BROKEN;
-		if (link->received - at < HEADER_SIZE + length)
+		if (size == 0)
 			break;
-		if (!take(subject, header[0], get_u16(header + 2), header + HEADER_SIZE, length))
+		if (!take(subject, &frame))
 			return LINK_BROKEN;
 		/* Whoever took it may have closed the link. */
 		if (link->fd < 0)
 			return LINK_OPEN;
-		at += HEADER_SIZE + length;
+		at += (size_t)size;
 	}
 	link->received -= at;
 	memmove(link->buffer, link->buffer + at, link->received);

@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_texts(char **texts, size_t count)
-{
-	size_t there = 0;
-	while (texts != NULL && texts[there] != NULL)
-		there++;
-	return there == count;
-}
-
 static void add_file(struct machine *machine, const char *number_text, const char *action, const char *subject, int fd)
 {
 	if (fd < 0)
@@ -29,70 +21,86 @@ static void add_file(struct machine *machine, const char *number_text, const cha
 	machine->files[machine->files_count++] = (struct handed_file){ (int)number, fd };
 }
 
-static bool take_record(struct machine *machine, const struct record *record)
+/* NULL behind the last. */
+static char **command(const struct record *record)
 {
-	char **texts = record_texts(record);
+	size_t count = record_texts(record, NULL, 0);
+	char **texts = allocate((count + 1) * sizeof *texts);
+	record_texts(record, (const char **)texts, count);
+	texts[count] = NULL;
+	return texts;
+}
+
+static int open_as(const char *path, const char *way)
+{
+	if (strcmp(way, "ro") == 0)
+		return open(path, O_RDONLY | O_CLOEXEC);
+	if (strcmp(way, "rw") == 0)
+		return open(path, O_RDWR | O_CLOEXEC);
+	errno = EINVAL;
+	return -1;
+}
+
+static void take_record(struct machine *machine, const struct record *record)
+{
+	const char *texts[3] = { 0 };
+	const struct records body = { record->value, record->length };
 	switch ((enum tag)record->tag) {
 	case TAG_OPEN:
-		if (!has_texts(texts, 3) || (strcmp(texts[2], "ro") != 0 && strcmp(texts[2], "rw") != 0))
-			return false;
-		add_file(machine, texts[0], "open", texts[1],
-			 open(texts[1], (strcmp(texts[2], "rw") == 0 ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-		return true;
+		record_texts(record, texts, 3);
+		add_file(machine, texts[0], "open", texts[1], open_as(texts[1], texts[2]));
+		break;
 	case TAG_TAP:
-		if (!has_texts(texts, 2))
-			return false;
+		record_texts(record, texts, 2);
 		add_file(machine, texts[0], "open tap", texts[1], open_tap(texts[1]));
-		return true;
+		break;
 	case TAG_RAM:
-		if (!has_texts(texts, 2))
-			return false;
+		record_texts(record, texts, 2);
 		add_file(machine, texts[0], "copy", texts[1], open_ram(texts[1]));
-		return true;
+		break;
 	case TAG_QEMU:
-		machine->qemu = texts;
-		return texts != NULL;
+		machine->qemu = command(record);
+		break;
 	case TAG_SHARES:
-		machine->shares = texts;
-		return texts != NULL;
-	case TAG_PRELOAD:
-		machine->preload = strndup((const char *)record->value, record->length);
-		return true;
+		machine->shares = command(record);
+		break;
 	case TAG_OWNER:
-		if (record->length != 8)
-			return false;
 		machine->uid = get_u32(record->value);
 		machine->gid = get_u32(record->value + 4);
-		return true;
+		break;
 	case TAG_CONFIGURE:
-		machine->configure = *record;
-		return record->length <= BODY_MAX;
+		machine->configure = body;
+		break;
 	case TAG_RUN:
-		machine->run = *record;
-		return record->length <= BODY_MAX;
+		machine->run = body;
+		break;
 	case TAG_CONSOLE:
 		machine->console = true;
-		return true;
+		break;
 	default:
-		return false;
+		break;
 	}
 }
 
 void machine_read(struct machine *machine, const char *path)
 {
-	size_t length;
-	const unsigned char *at = read_file(path, &length);
-	if (at == NULL)
+	static const enum tag tags[] = { TAG_OPEN, TAG_TAP, TAG_QEMU, TAG_PRELOAD, TAG_OWNER,
+					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE };
+	struct records records;
+	records.data = read_file(path, &records.length);
+	if (records.data == NULL)
 		give_up("read", path);
-	const unsigned char *end = at + length;
-	*machine = (struct machine){ .uid = (uid_t)-1 };
-	struct record record;
-	bool valid = true;
-	while (valid && record_next(&at, end, &record))
-		valid = take_record(machine, &record);
-	if (!valid || at != end || machine->qemu == NULL || machine->uid == (uid_t)-1 || machine->configure.value == NULL ||
-	    machine->run.value == NULL) {
+	if (!records_valid(&records, tags, sizeof tags / sizeof *tags) || !record_has(&records, TAG_QEMU) ||
+	    !record_has(&records, TAG_OWNER) || !record_has(&records, TAG_CONFIGURE) || !record_has(&records, TAG_RUN)) {
 		errno = EINVAL;
+		give_up("use", path);
+	}
+	*machine = (struct machine){ .preload = record_text(&records, TAG_PRELOAD) };
+	struct record record;
+	for (size_t at = 0; record_next(&records, &at, &record);)
+		take_record(machine, &record);
+	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST) {
+		errno = E2BIG;
 		give_up("use", path);
 	}
 }

@@ -155,7 +155,7 @@ int run(const char *path)
 	if (!become(machine.uid, machine.gid))
 		give_up("become the owner of", path);
 	guest_open(agent, &machine);
-	stdio_open(&guest_link, STREAM_MAIN, machine.run.value, machine.run.length);
+	stdio_open(&guest_link, STREAM_MAIN, &machine.run);
 	while (!is_over())
 		turn(end.output_deadline != 0 ? until(end.output_deadline) : -1);
 	exit_file_write(end.code, end.oom_killed, end.start_error, end.start_error == NULL ? end.reason : NULL);

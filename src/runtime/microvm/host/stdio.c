@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 /* Credit is given back in portions, not for every few bytes. */
-enum { CREDIT_PORTION = INITIAL_CREDIT / 4 };
+enum { CREDIT_PORTION = FIRST_CREDIT / 4 };
 
 struct output {
 	/* What the descriptor has not taken: a ring that holds all that may come without new credit. */
-	unsigned char waiting[INITIAL_CREDIT];
+	unsigned char waiting[FIRST_CREDIT];
 	size_t start, length;
 	/* What the guest may still send, and what was taken since it was last told. */
 	uint32_t allowed, taken;
@@ -27,7 +27,7 @@ static bool terminal;
 /* Stdin is relayed, and not at its end. */
 static bool reads;
 static uint32_t stdin_allowed;
-/* Of descriptors 1 and 2. */
+/* Of descriptors 1 and 2, which are also the channels. */
 static struct output outputs[2];
 static int flags[3];
 static struct termios as_it_was;
@@ -42,18 +42,13 @@ static void make_raw(void)
 	is_raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
-void stdio_open(struct link *to, uint16_t number, const unsigned char *run, size_t run_length)
+void stdio_open(struct link *to, uint16_t number, const struct records *run)
 {
 	peer = to;
 	stream = number;
-	stdin_allowed = outputs[0].allowed = outputs[1].allowed = INITIAL_CREDIT;
-	struct record record;
-	for (const unsigned char *at = run; record_next(&at, run + run_length, &record);) {
-		if (record.tag == TAG_TERMINAL)
-			terminal = true;
-		if (record.tag == TAG_TERMINAL || record.tag == TAG_STDIN)
-			reads = true;
-	}
+	stdin_allowed = outputs[0].allowed = outputs[1].allowed = FIRST_CREDIT;
+	terminal = record_has(run, TAG_TERMINAL);
+	reads = terminal || record_has(run, TAG_STDIN);
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		flags[fd] = fcntl(fd, F_GETFL);
 		fcntl(fd, F_SETFL, flags[fd] | O_NONBLOCK);
@@ -87,19 +82,19 @@ static void stdin_ready(void *subject, short events)
 {
 	(void)subject;
 	(void)events;
-	static unsigned char chunk[PAYLOAD_MAX - 1];
+	static unsigned char chunk[DATA_MOST];
 	ssize_t got = read(STDIN_FILENO, chunk, stdin_allowed < sizeof chunk ? stdin_allowed : sizeof chunk);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got > 0) {
 		stdin_allowed -= (uint32_t)got;
-		link_send_data(peer, stream, 0, chunk, (size_t)got);
+		link_send_data(peer, stream, CHANNEL_IN, chunk, (size_t)got);
 		return;
 	}
 	reads = false;
 	/* A terminal has no half-close: it hung up. */
 	if (!terminal)
-		link_send_data(peer, stream, 0, NULL, 0);
+		link_send_data(peer, stream, CHANNEL_IN, NULL, 0);
 }
 
 /* How much the descriptor took at once; all of it when nobody reads. */
@@ -135,7 +130,7 @@ static void give_credit(int fd, struct output *output, size_t taken)
 	output->taken += (uint32_t)taken;
 	if (output->taken < CREDIT_PORTION || output->ended)
 		return;
-	link_send_credit(peer, stream, (uint8_t)fd, output->taken);
+	link_send_credit(peer, stream, (enum channel)fd, output->taken);
 	output->allowed += output->taken;
 	output->taken = 0;
 }
@@ -163,9 +158,12 @@ static void output_ready(void *subject, short events)
 	output_flush((int)(intptr_t)subject);
 }
 
-bool stdio_take_data(uint8_t channel, const unsigned char *data, size_t length)
+bool stdio_take_data(const struct frame *frame)
 {
-	if (channel != STDOUT_FILENO && channel != STDERR_FILENO)
+	uint8_t channel = frame->payload[0];
+	const unsigned char *data = frame->payload + 1;
+	size_t length = frame->length - 1;
+	if (channel != CHANNEL_OUT && channel != CHANNEL_ERROR)
 		return false;
 	struct output *output = &outputs[channel - STDOUT_FILENO];
 	if (output->ended || length > output->allowed)
@@ -180,9 +178,10 @@ bool stdio_take_data(uint8_t channel, const unsigned char *data, size_t length)
 	return true;
 }
 
-bool stdio_take_credit(uint8_t channel, uint32_t bytes)
+bool stdio_take_credit(const struct frame *frame)
 {
-	if (channel != STDIN_FILENO || bytes > UINT32_MAX - stdin_allowed)
+	uint32_t bytes = get_u32(frame->payload + 1);
+	if (frame->payload[0] != CHANNEL_IN || bytes > UINT32_MAX - stdin_allowed)
 		return false;
 	stdin_allowed += bytes;
 	return true;
@@ -204,7 +203,7 @@ void stdio_end(void)
 		if (outputs[fd - STDOUT_FILENO].length == 0)
 			continue;
 		/* The end should not wait for a slow reader: a pipe is made large enough for the rest. */
-		fcntl(fd, F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ) + INITIAL_CREDIT);
+		fcntl(fd, F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ) + FIRST_CREDIT);
 		output_flush(fd);
 	}
 }

@@ -11,71 +11,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum frame_type {
-	FRAME_CALL = 0x01,
-	FRAME_BODY = 0x02,
-	FRAME_DATA = 0x03,
-	FRAME_CREDIT = 0x04,
-	FRAME_CONTROL = 0x05,
-	FRAME_CANCEL = 0x06,
-	FRAME_EVENT = 0x07,
-	FRAME_RESULT = 0x08,
-};
-
-enum { HEADER_SIZE = 8, PAYLOAD_MAX = 32 * 1024, BODY_MAX = 4 << 20, INITIAL_CREDIT = 65536, CHANNELS = 3 };
-enum { CONTROL_SIGNAL = 1, CONTROL_SIZE = 2 };
-enum { EVENT_STARTED = 1, EVENT_OOM = 2, EVENT_LISTENING = 3 };
-
-enum method {
-	METHOD_CONFIGURE = 0x01,
-	METHOD_RUN = 0x02,
-	METHOD_PING = 0x03,
-	/* hull-vm's own. */
-	METHOD_STARTED = 0x80,
-	METHOD_SIGNAL = 0x81,
-	METHOD_SIZE = 0x82,
-};
-
-enum tag {
-	TAG_TERMINAL = 0x25,
-	TAG_STDIN = 0x26,
-	TAG_SIGNAL = 0x30,
-	TAG_SIZE = 0x31,
-	TAG_OPEN = 0x80,
-	TAG_TAP,
-	TAG_QEMU,
-	TAG_PRELOAD,
-	TAG_OWNER,
-	TAG_SHARES,
-	TAG_CONFIGURE,
-	TAG_RUN,
-	TAG_RAM,
-	TAG_CONSOLE,
-};
+#include "frames.h"
+#include "records.h"
 
 /* Beyond so many bytes that the guest has not taken nobody's input is read. */
 enum { GUEST_PENDING_MAX = 256 * 1024 };
 
-/* bytes.c */
-void put_u16(unsigned char *at, uint16_t value);
-void put_u32(unsigned char *at, uint32_t value);
-uint16_t get_u16(const unsigned char *at);
-uint32_t get_u32(const unsigned char *at);
-bool write_all(int fd, const void *data, size_t length);
+/* memory.c: or ends the program. */
 void *allocate(size_t size);
-/* All of a file; NULL with errno. */
-unsigned char *read_file(const char *path, size_t *length);
-
-/* records.c */
-struct record {
-	uint16_t tag;
-	uint32_t length;
-	const unsigned char *value;
-};
-/* The record at *at, which moves behind it; false at the end, and then *at is `end` unless the list is cut off. */
-bool record_next(const unsigned char **at, const unsigned char *end, struct record *record);
-/* A text*'s texts, NULL behind the last; NULL when the value is none. They lie in the record. */
-char **record_texts(const struct record *record);
 
 /* clock.c */
 int64_t monotonic_ms(void);
@@ -90,8 +33,8 @@ void poll_add(int fd, short events, void (*ready)(void *subject, short events), 
 void poll_run(int timeout_ms);
 
 /* link.c: a connection that frames go over. */
-struct frame {
-	struct frame *next;
+struct outgoing {
+	struct outgoing *next;
 	size_t size, sent;
 	unsigned char bytes[];
 };
@@ -99,26 +42,26 @@ struct frame {
 struct link {
 	int fd;
 	/* What the socket did not take. */
-	struct frame *first, **last;
+	struct outgoing *first, **last;
 	size_t pending;
 	size_t received;
-	unsigned char buffer[HEADER_SIZE + PAYLOAD_MAX];
+	unsigned char buffer[FRAME_MOST];
 };
 
 /* What a frame meant; false: it broke the rules, and the link is done with. */
-typedef bool (*frame_taker)(void *subject, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+typedef bool (*frame_taker)(void *subject, const struct frame *frame);
 
 void link_open(struct link *link, int fd);
 void link_close(struct link *link);
 /* Never waits, and nothing happens when the other side is gone. The payload may come in two parts. */
 void link_send(struct link *link, enum frame_type type, uint16_t stream, const void *one, size_t one_length, const void *two,
 	       size_t two_length);
-void link_send_credit(struct link *link, uint16_t stream, uint8_t channel, uint32_t bytes);
-void link_send_data(struct link *link, uint16_t stream, uint8_t channel, const void *data, size_t length);
+void link_send_credit(struct link *link, uint16_t stream, enum channel channel, uint32_t bytes);
+void link_send_data(struct link *link, uint16_t stream, enum channel channel, const void *data, size_t length);
 void link_send_result(struct link *link, uint16_t stream, uint32_t error, const void *answer, size_t length);
 void link_send_call(struct link *link, uint16_t stream, enum method method, const void *body, size_t length);
 /* A size of two u16, or a signal's number. */
-void link_send_control(struct link *link, uint16_t stream, uint8_t kind, const unsigned char value[4]);
+void link_send_control(struct link *link, uint16_t stream, enum control kind, const unsigned char value[4]);
 /* Takes back an event of this kind of which nothing was sent yet. */
 void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind);
 void link_flush(struct link *link);
@@ -127,11 +70,12 @@ enum link_state { LINK_OPEN, LINK_ENDED, LINK_BROKEN };
 enum link_state link_read(struct link *link, frame_taker take, void *subject);
 
 /* stdio.c: this program's stdio as that of a process in the guest. */
-void stdio_open(struct link *link, uint16_t stream, const unsigned char *run, size_t run_length);
+/* `run` is the body that started it. */
+void stdio_open(struct link *link, uint16_t stream, const struct records *run);
 void stdio_poll(void);
 /* Frames of the stream; false when they break the rules. */
-bool stdio_take_data(uint8_t channel, const unsigned char *data, size_t length);
-bool stdio_take_credit(uint8_t channel, uint32_t bytes);
+bool stdio_take_data(const struct frame *frame);
+bool stdio_take_credit(const struct frame *frame);
 void stdio_send_size(void);
 /* No more comes; stdin is no longer read. */
 void stdio_end(void);
@@ -163,12 +107,15 @@ struct machine {
 	bool console;
 	uid_t uid;
 	gid_t gid;
-	struct record configure, run;
+	struct records configure, run;
 };
 /* Opens what it names. */
 void machine_read(struct machine *machine, const char *path);
 
-/* files.c: descriptors, or -1 with errno. */
+/* files.c */
+/* All of a file; NULL with errno. */
+unsigned char *read_file(const char *path, size_t *length);
+/* Descriptors, or -1 with errno. */
 int open_tap(const char *name);
 int open_ram(const char *path);
 
@@ -208,9 +155,9 @@ uint32_t guest_main_pid(void);
 /* calls.c: clients' calls. */
 enum { CLIENT_STREAMS_MAX = 256, STREAMS_MAX = 1024 };
 struct client;
-bool calls_take(struct client *client, uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+bool calls_take(struct client *client, const struct frame *frame);
 /* What the guest says to a call; false when it breaks the rules. */
-bool calls_answer(uint8_t type, uint16_t stream, const unsigned char *payload, size_t length);
+bool calls_answer(const struct frame *frame);
 /* A client has taken all that was sent. */
 void calls_go_on(struct client *client);
 void calls_client_gone(struct client *client);
