@@ -22,7 +22,7 @@ void clients_listen(const char *path)
 	strcpy(address.sun_path, path);
 	unlink(path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t usual = umask(077);
+	mode_t usual = umask(0177);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0)
 		give_up("listen at", path);
 	umask(usual);
@@ -62,7 +62,7 @@ static void client_ready(void *subject, short events)
 		if (client->link.pending == 0)
 			calls_go_on(client);
 	}
-	if ((events & ~POLLOUT) != 0 && link_read(&client->link, take, client) != LINK_OPEN)
+	if ((events & ~POLLOUT) != 0 && link_read(&client->link, take, client) > LINK_OPEN)
 		drop(client);
 }
 

@@ -69,7 +69,7 @@ static void server_ready(void *subject, short events)
 	static const char lost[] = "the VM has ended";
 	if ((events & POLLOUT) != 0)
 		link_flush(&server);
-	if ((events & ~POLLOUT) != 0 && link_read(&server, take, NULL) != LINK_OPEN)
+	if ((events & ~POLLOUT) != 0 && link_read(&server, take, NULL) > LINK_OPEN)
 		end(CODE_LOST, lost, sizeof lost - 1);
 }
 

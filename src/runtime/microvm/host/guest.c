@@ -89,12 +89,14 @@ static bool take(void *subject, const struct frame *frame)
 	return frame->stream < STREAMS_OWN ? take_own(frame) : calls_answer(frame);
 }
 
+/* Whether there may be more. */
 static bool read_once(void)
 {
-	size_t before = guest_link.received;
 	switch (link_read(&guest_link, take, NULL)) {
+	case LINK_EMPTY:
+		return false;
 	case LINK_OPEN:
-		return guest_link.fd >= 0 && guest_link.received != before;
+		return guest_link.fd >= 0;
 	case LINK_BROKEN:
 		vm_failed("the guest broke the protocol");
 		break;

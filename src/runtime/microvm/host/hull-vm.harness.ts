@@ -141,6 +141,7 @@ export class Guest extends Speaker {
   constructor(socket: Socket, console: Socket) {
     super(socket);
     this.console = console;
+    console.on('error', () => {});
   }
 
   protected override answersItself(came: Frame): boolean {
@@ -171,7 +172,8 @@ for (const [fd, name] of [[3, 'agent'], [4, 'console']]) {
   const outer = connect('/run/vm/' + name);
   inner.pipe(outer).pipe(inner);
   inner.on('error', () => {});
-  outer.on('error', () => process.exit(3)).on('close', () => { console.error('let go'); process.exit(3); });
+  const leave = () => { console.error('let go'); process.exit(3); };
+  outer.on('error', leave).on('close', () => (inner.writableFinished ? leave() : inner.on('finish', leave)));
 }`;
 
 export interface SandboxOptions {
@@ -232,7 +234,7 @@ export class Sandbox implements AsyncDisposable {
     );
     const script = `mount -t tmpfs run /run && mkdir /run/vm && mount --bind "$0" /run/vm && chown ${uid}:${gid} /run/vm && ${options.before ?? 'true'} && exec "$@"`;
     const inside = ['sh', '-c', script, this.directory, PROGRAM, 'run', '/run/vm/file'];
-    const outside = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child=KILL', ...inside];
+    const outside = ['--mount', '--pid', '--fork', '--mount-proc', ...inside];
     this.process =
       options.stdio === 'terminal'
         ? spawn(
@@ -274,13 +276,11 @@ export class Sandbox implements AsyncDisposable {
     return child;
   }
 
-  /** hull-vm's pid, outside. */
+  /** hull-vm's pid, outside: the last in the row of those who started it, or who that is yet. */
   pid(): number {
-    let pid = Number(this.process.pid);
-    for (;;) {
-      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${PROGRAM}\0`)) return pid;
+    for (let pid = Number(this.process.pid); ;) {
       const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-      if (children === '') throw new Error('hull-vm does not run');
+      if (children === '' || readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(PROGRAM)) return pid;
       pid = Number(children.split(' ')[0]);
     }
   }
@@ -290,7 +290,9 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.process.kill('SIGKILL');
+    // unshare's own --kill-child no longer holds once hull-vm has become the owner.
+    if (this.process.exitCode === null && this.process.signalCode === null)
+      process.kill(this.pid(), 'SIGKILL');
     await this.exited;
     for (const child of this.#execs) child.kill('SIGKILL');
     for (const socket of this.#clients) socket.destroy();

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { text } from 'node:stream/consumers';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { buffer, text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 
@@ -9,7 +12,7 @@ import * as vm from './hull-vm.harness.ts';
 import { Sandbox, u32 } from './hull-vm.harness.ts';
 
 /** hull-vm by itself: the test speaks as the guest, behind a process that stands in for QEMU. */
-suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 60_000 }, async () => {
+suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () => {
   const { code } = await run(path.join(import.meta.dirname, 'build.sh'), [], { timeoutMs: 60_000 });
   assert.equal(code, 0);
 
@@ -80,4 +83,657 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 60_000 }, async () =
     assert.equal(await text(exec.stdout ?? assert.fail()), 'answer');
     assert.equal(await vm.exitCode(exec), 137);
   });
+
+  test('10 MB go each way, a slow reader and a half-close included', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const input = randomBytes(10 << 20);
+    sandbox.process.stdin?.end(input);
+    const got = receive(guest, vm.MAIN);
+    assert.ok(input.equals(await got));
+    const sent = send(guest, vm.MAIN, 1, input).then(() => guest.end(0));
+    const output: Buffer[] = [];
+    for await (const chunk of sandbox.process.stdout ?? []) {
+      output.push(chunk as Buffer);
+      if (output.length % 20 === 0) await sleep(5);
+    }
+    await sent;
+    assert.ok(input.equals(Buffer.concat(output)));
+    assert.equal(await sandbox.exited, 0);
+  });
+
+  test('an end does not wait for a reader that stands still', async () => {
+    await using sandbox = new Sandbox();
+    sandbox.process.stdout?.pause();
+    const guest = await sandbox.guest();
+    await guest.start();
+    await send(guest, vm.MAIN, 1, Buffer.alloc(65536, 'x'));
+    guest.end(3 << 8);
+    assert.equal(await vm.exitCode(sandbox.process), 3);
+  });
+
+  test('stdout that nobody reads is thrown away, and stderr that ended is closed', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const exec = sandbox.exec(vm.record(0x26));
+    const { stream } = await guest.take(vm.CALL);
+    exec.stdout?.destroy();
+    await send(guest, stream, 1, Buffer.alloc(1 << 20));
+    guest.data(stream, 2, 'last');
+    guest.data(stream, 2, '');
+    assert.equal(await text(exec.stderr ?? assert.fail()), 'last');
+    assert.equal(exec.exitCode, null);
+    guest.send(vm.RESULT, stream, u32(0, 0), Buffer.from([0]));
+    assert.equal(await vm.exitCode(exec), 0);
+  });
+
+  test('without STDIN the guest gets none', async () => {
+    await using sandbox = new Sandbox({ run: vm.record(0x20, ['true']) });
+    const guest = await sandbox.guest();
+    await guest.start();
+    sandbox.process.stdin?.end('x');
+    const client = await sandbox.client();
+    client.call(1, 4);
+    const { stream } = await guest.take(vm.CALL);
+    guest.send(vm.RESULT, stream, u32(0));
+    await client.result(1);
+    assert.deepEqual(guest.frames, []);
+  });
+
+  test('a main process that a signal ended', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    guest.end(15);
+    assert.equal(await sandbox.exited, 143);
+    assert.deepEqual(sandbox.exitFile(), { code: 143, oomKilled: false });
+  });
+
+  test('what could not be started is told by STARTED and in the exit file', async () => {
+    for (const stream of [vm.CONFIGURE_STREAM, vm.MAIN]) {
+      await using sandbox = new Sandbox();
+      const guest = await sandbox.guest();
+      const client = await sandbox.client();
+      client.call(7, vm.METHOD_STARTED);
+      await guest.take(vm.CALL, stream);
+      guest.send(vm.RESULT, stream, u32(2), Buffer.from('executable file `x` not found in $PATH'));
+      assert.deepEqual(await client.result(7), {
+        error: 2,
+        answer: Buffer.from('executable file `x` not found in $PATH'),
+      });
+      await client.closed();
+      assert.equal(await sandbox.exited, 127);
+      assert.deepEqual(sandbox.exitFile(), {
+        code: 127,
+        oomKilled: false,
+        startError: 'executable file `x` not found in $PATH',
+      });
+    }
+  });
+
+  test('a QEMU that ends before the start says why', async () => {
+    await using sandbox = new Sandbox({
+      qemu: ['sh', '-c', 'echo "no such \\"machine\\"" >&2; echo panic >&4; exit 9'],
+    });
+    assert.equal(await sandbox.exited, 127);
+    assert.equal(
+      sandbox.exitFile().startError,
+      'QEMU ended with code 9: no such "machine"; the last words of its console: panic',
+    );
+  });
+
+  test('a QEMU that cannot be run, a file that is not there, a FILE that is none', async () => {
+    await using missing = new Sandbox({ qemu: ['/nowhere'] });
+    assert.equal(await missing.exited, 127);
+    assert.match(missing.exitFile().startError ?? '', /cannot run it: No such file or directory/);
+    for (const [records, words] of [
+      [[vm.record(0x80, ['5', '/nowhere', 'ro'])], /^cannot open "\/nowhere": No such file or directory$/],
+      [[vm.record(0x80, ['4', '/dev/null', 'ro'])], /^cannot use descriptor "4": Invalid argument$/],
+      [[vm.record(0x80, ['5', '/dev/null', 'x'])], /^cannot open "\/dev\/null": Invalid argument$/],
+      [[vm.record(0x81, ['5', 'nosuchtap'])], /^cannot open tap "nosuchtap": No such device$/],
+      [[vm.record(0x7f)], /^cannot use "\/run\/vm\/file": Invalid argument$/],
+      [[Buffer.alloc(3)], /^cannot use "\/run\/vm\/file": Invalid argument$/],
+    ] as const) {
+      await using sandbox = new Sandbox({ records });
+      assert.equal(await sandbox.exited, 127);
+      assert.match(sandbox.exitFile().startError ?? '', words);
+    }
+  });
+
+  test('QEMU is the owner, holds nothing but what the file names, and has no network', async () => {
+    const script = `
+      grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|SigBlk):' /proc/self/status
+      ls /proc/self/fd | tr '\\n' ' '
+      cat <&9
+      readlink /proc/self/fd/0
+      tail -n +3 /proc/net/dev | wc -l
+      ulimit -c
+      echo $LD_PRELOAD
+      stat -c '%s %b' -L /proc/self/fd/200
+      od -An -c -j 8388608 /proc/self/fd/200`;
+    await using sandbox = new Sandbox({
+      owner: { uid: 65534, gid: 65533 },
+      before: 'umask 077; echo secret >/run/file; truncate -s 8M /run/ram; echo ram >>/run/ram',
+      qemu: ['sh', '-c', script],
+      records: [
+        vm.record(0x80, ['9', '/run/file', 'rw']),
+        vm.record(0x88, ['200', '/run/ram']),
+        vm.record(0x83, '/nothing.so'),
+      ],
+    });
+    assert.equal(await sandbox.exited, 127);
+    const words = (sandbox.exitFile().startError ?? '')
+      .replaceAll(/ERROR: ld.so.*\n/g, '')
+      .replaceAll(/[ \t]+/g, ' ');
+    assert.ok(
+      words.includes('Uid: 65534 65534 65534 65534\nGid: 65533 65533 65533 65533\nGroups: \n'),
+      words,
+    );
+    assert.match(words, /CapInh: 0+\nCapPrm: 0+\nCapEff: 0+\nCap/);
+    assert.match(words, /CapAmb: 0+\nNoNewPrivs: 1\n/);
+    // 5 is ls's own.
+    assert.match(
+      words,
+      /\n0 1 2 200 3 4 5 9 secret\n\/dev\/null\n1\n0\n\/nothing.so\n8388612 8\n r a m \\n$/,
+    );
+  });
+
+  test('hull-vm itself becomes the owner, and its socket is for root', async () => {
+    await using sandbox = new Sandbox({
+      owner: { uid: 65534, gid: 65533 },
+      qemu: ['sleep', '1000'],
+    });
+    const client = await sandbox.client();
+    client.call(1, vm.METHOD_SIGNAL, vm.record(0x30, u32(1)));
+    assert.equal((await client.result(1)).error, 3);
+    const status = readFileSync(`/proc/${sandbox.pid()}/status`, 'utf8');
+    assert.match(status, /Uid:\t65534\t65534\t65534\t65534\nGid:\t65533\t/);
+    assert.match(status, /CapPrm:\t0+\nCapEff:\t0+\n[^]*NoNewPrivs:\t1\n/);
+    const socket = statSync(path.join(sandbox.directory, 'sock'));
+    assert.deepEqual([socket.mode & 0o777, socket.uid], [0o600, 0]);
+    process.kill(sandbox.pid(), 'SIGTERM');
+    assert.equal(await sandbox.exited, 143);
+    assert.equal(sandbox.exitFile().code, 143);
+  });
+
+  test('a termination of hull-vm ends QEMU and the exit file says so', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    guest.console.write('hello\r\n');
+    const client = await sandbox.client();
+    client.call(1, 4);
+    await guest.take(vm.CALL);
+    process.kill(sandbox.pid(), 'SIGTERM');
+    assert.deepEqual(await client.result(1), { error: 108, answer: Buffer.from('the VM has ended') });
+    assert.equal(await sandbox.exited, 143);
+    assert.deepEqual(sandbox.exitFile(), {
+      code: 143,
+      oomKilled: false,
+      reason: 'hull-vm was ended by signal 15; the last words of its console: hello',
+    });
+  });
+
+  test('a QEMU that ends while the process runs says why', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    guest.console.write(`${'x'.repeat(10_000)} Kernel panic`);
+    await sleep(100);
+    guest.socket.destroy();
+    assert.equal(await sandbox.exited, 137);
+    const { code, reason } = sandbox.exitFile();
+    assert.equal(code, 137);
+    assert.match(
+      reason ?? '',
+      /^QEMU ended with code 3: let go; the last words of its console: x{4083} Kernel panic$/,
+    );
+  });
+
+  test('a result just before the end of QEMU counts', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    for (let i = 0; i < 2; i++) guest.data(vm.MAIN, 1, Buffer.alloc(32_000));
+    guest.end(4 << 8);
+    guest.socket.destroySoon();
+    assert.equal(await sandbox.exited, 4);
+    assert.deepEqual(sandbox.exitFile(), { code: 4, oomKilled: false });
+  });
+
+  test('SIGNAL and SIZE reach the main process, and are refused with another body', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    const client = await sandbox.client();
+    client.call(1, vm.METHOD_SIZE, vm.record(0x31, Buffer.from([0, 24, 0, 80])));
+    assert.equal((await client.result(1)).error, 0);
+    assert.deepEqual((await guest.take(vm.CONTROL, vm.MAIN)).payload, Buffer.from([2, 0, 24, 0, 80]));
+    client.call(1, vm.METHOD_SIGNAL, vm.record(0x30, u32(10)));
+    assert.equal((await client.result(1)).error, 3);
+    await guest.start();
+    client.call(1, vm.METHOD_STARTED);
+    await client.result(1);
+    // In pieces.
+    const body = vm.record(0x30, u32(10));
+    client.send(vm.CALL, 2, Buffer.from([vm.METHOD_SIGNAL]), u32(body.length), body.subarray(0, 3));
+    client.send(vm.BODY, 2, body.subarray(3));
+    assert.equal((await client.result(2)).error, 0);
+    assert.deepEqual(
+      (await guest.take(vm.CONTROL, vm.MAIN)).payload,
+      Buffer.concat([Buffer.from([1]), u32(10)]),
+    );
+    for (const [method, wrong] of [
+      [vm.METHOD_SIGNAL, vm.record(0x31, u32(10))],
+      [vm.METHOD_SIGNAL, Buffer.alloc(0)],
+      [vm.METHOD_SIZE, Buffer.alloc(1000)],
+      [vm.METHOD_STARTED, Buffer.alloc(1)],
+    ] as const) {
+      client.call(3, method, wrong);
+      assert.equal((await client.result(3)).error, 22);
+    }
+  });
+
+  test('many clients have many calls at once', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const clients = await Promise.all(Array.from({ length: 20 }, async () => sandbox.client()));
+    for (const [index, client] of clients.entries()) {
+      for (let stream = 0; stream < 50; stream++) client.call(stream, 4, Buffer.from(`${index} ${stream}`));
+    }
+    const open = await Promise.all(Array.from({ length: 1000 }, async () => guest.take(vm.CALL)));
+    assert.equal(new Set(open.map(({ stream }) => stream)).size, 1000);
+    for (const { stream, payload } of open.reverse())
+      guest.send(vm.RESULT, stream, u32(0), payload.subarray(5));
+    for (const [index, client] of clients.entries()) {
+      for (let stream = 0; stream < 50; stream++) {
+        assert.equal((await client.result(stream)).answer.toString(), `${index} ${stream}`);
+      }
+    }
+    // And no more than that.
+    const [client] = clients;
+    assert.ok(client);
+    for (let stream = 0; stream < 257; stream++) client.call(stream, 4);
+    assert.equal((await client.result(256)).error, 11);
+  });
+
+  test('a body of 4 MiB and DATA pass whole, a client that goes away has cancelled its calls', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const client = await sandbox.client();
+    const body = randomBytes(4 << 20);
+    client.send(vm.CALL, 1, Buffer.from([0x0a]), u32(body.length));
+    for (let at = 0; at < body.length; at += 32768) client.send(vm.BODY, 1, body.subarray(at, at + 32768));
+    const { stream } = await guest.take(vm.CALL);
+    let length = 0;
+    while (length < body.length) {
+      const { payload } = await guest.take(vm.BODY, stream);
+      assert.ok(payload.equals(body.subarray(length, length + payload.length)));
+      length += payload.length;
+    }
+    const data = randomBytes(5 << 20);
+    const [got] = await Promise.all([receive(guest, stream), send(client, 1, 0, data, true)]);
+    assert.ok(got.equals(data));
+    client.call(2, 4);
+    const other = await guest.take(vm.CALL);
+    client.socket.destroy();
+    await guest.take(vm.CANCEL, stream);
+    await guest.take(vm.CANCEL, other.stream);
+    guest.data(stream, 1, 'crossed');
+    guest.send(vm.RESULT, stream, u32(0));
+    const another = await sandbox.client();
+    another.call(9, 4);
+    assert.equal((await guest.take(vm.CALL)).stream, stream);
+  });
+
+  test('CANCEL amid a body and a frame that crosses the result are no faults', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const client = await sandbox.client();
+    client.send(vm.CALL, 1, Buffer.from([4]), u32(100));
+    client.send(vm.CANCEL, 1);
+    const { stream } = await guest.take(vm.CALL);
+    await guest.take(vm.CANCEL, stream);
+    guest.send(vm.RESULT, stream, u32(125));
+    assert.equal((await client.result(1)).error, 125);
+    client.send(vm.CANCEL, 1);
+    client.credit(1, 1, 10);
+    client.data(1, 0, 'x');
+    client.call(1, 4);
+    assert.equal((await guest.take(vm.CALL)).stream, stream);
+    assert.deepEqual(guest.frames, []);
+  });
+
+  test('a client that does not read stops only its own streams', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const [slow, quick] = [await sandbox.client(), await sandbox.client()];
+    slow.call(1, 9);
+    slow.credit(1, 1, 1 << 30);
+    const { stream } = await guest.take(vm.CALL);
+    slow.socket.pause();
+    let allowed = 65536;
+    for (;;) {
+      while (allowed >= 32767) {
+        guest.data(stream, 1, Buffer.alloc(32767));
+        allowed -= 32767;
+      }
+      // Events that are not taken give way to later ones.
+      for (let i = 0; i < 100; i++)
+        guest.send(vm.EVENT, stream, Buffer.from([3]), Buffer.alloc(32000, String(i % 10)));
+      await sleep(100);
+      const credits = guest.frames.splice(0);
+      if (credits.length === 0) break;
+      for (const { payload } of credits) allowed += payload.readUInt32BE(1);
+    }
+    assert.ok(allowed < 32767);
+    assert.ok(memoryOf(sandbox.pid()) < 2 << 20, `${memoryOf(sandbox.pid())}`);
+    quick.call(1, 4);
+    const other = await guest.take(vm.CALL);
+    guest.send(vm.RESULT, other.stream, u32(0));
+    await quick.result(1);
+    slow.socket.resume();
+    await guest.take(vm.CREDIT, stream);
+    guest.send(vm.RESULT, stream, u32(0));
+    await slow.result(1);
+    const events = slow.frames.filter(({ type }) => type === vm.EVENT);
+    assert.ok(events.length < 100, `${events.length}`);
+    assert.equal(events.at(-1)?.payload[1], 0x39);
+  });
+
+  test('a client that breaks the rules is let go, the others go on', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    for (const wrong of [
+      vm.frame(9, 0),
+      vm.frame(0, 0),
+      vm.frame(vm.RESULT, 1, u32(0)),
+      vm.frame(vm.EVENT, 1, Buffer.from([1])),
+      Buffer.from([vm.CALL, 1, 0, 9, 0, 0, 0, 5, 4, 0, 0, 0, 0]),
+      Buffer.from([vm.DATA, 0, 0, 1, 0, 0, 0x80, 1]),
+      Buffer.from([vm.DATA, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]),
+      vm.frame(vm.CALL, 1, Buffer.from([4]), u32(0)),
+      vm.frame(vm.CALL, 2, Buffer.from([4]), u32(0), Buffer.from('x')),
+      vm.frame(vm.CALL, 2, Buffer.from([4]), u32((4 << 20) + 1)),
+      vm.frame(vm.CALL, 2),
+      vm.frame(vm.BODY, 1, Buffer.from('x')),
+      vm.frame(vm.DATA, 1),
+      vm.frame(vm.DATA, 1, Buffer.from([1]), Buffer.from('x')),
+      Buffer.concat(Array.from({ length: 3 }, () => vm.frame(vm.DATA, 1, Buffer.alloc(30_000)))),
+      Buffer.concat(Array.from({ length: 2 }, () => vm.frame(vm.DATA, 1, Buffer.alloc(1)))),
+      vm.frame(vm.CREDIT, 1, Buffer.from([0]), u32(1)),
+      vm.frame(vm.CREDIT, 1, Buffer.from([3]), u32(1)),
+      vm.frame(vm.CREDIT, 1, Buffer.from([1]), u32(0xffffffff)),
+      vm.frame(vm.CONTROL, 1, Buffer.from([3]), u32(0)),
+      vm.frame(vm.CONTROL, 1, Buffer.from([1])),
+      vm.frame(vm.CANCEL, 1, Buffer.from('x')),
+    ]) {
+      const client = await sandbox.client();
+      client.call(1, 4);
+      client.socket.write(wrong);
+      await client.closed();
+      const { stream } = await guest.take(vm.CALL);
+      await guest.take(vm.CANCEL, stream);
+      guest.send(vm.RESULT, stream, u32(125));
+      guest.frames.length = 0;
+    }
+    const client = await sandbox.client();
+    client.call(1, vm.METHOD_STARTED);
+    assert.equal((await client.result(1)).error, 0);
+  });
+
+  test('a guest that breaks the rules is ended', async () => {
+    for (const wrong of [
+      vm.frame(9, 0),
+      vm.frame(vm.CALL, 1, Buffer.from([1]), u32(0)),
+      vm.frame(vm.RESULT, 3, u32(0)),
+      vm.frame(vm.RESULT, 5000, u32(0)),
+      vm.frame(vm.RESULT, vm.CONFIGURE_STREAM, u32(0)),
+      vm.frame(vm.RESULT, vm.MAIN, u32(0)),
+      vm.frame(vm.RESULT, vm.MAIN),
+      vm.frame(vm.EVENT, vm.MAIN, Buffer.from([1]), u32(8)),
+      vm.frame(vm.EVENT, vm.MAIN, Buffer.from([2])),
+      vm.frame(vm.DATA, vm.MAIN, Buffer.from([0]), Buffer.from('x')),
+      vm.frame(vm.CREDIT, vm.MAIN, Buffer.from([1]), u32(1)),
+      vm.frame(vm.CREDIT, vm.MAIN, Buffer.from([0]), u32(0xffffffff)),
+      Buffer.concat(Array.from({ length: 2 }, () => vm.frame(vm.DATA, vm.MAIN, Buffer.from([1])))),
+      Buffer.from([vm.DATA, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]),
+      Buffer.from([vm.DATA, 1, 0, 1, 0, 0, 0, 1, 1]),
+    ]) {
+      await using sandbox = new Sandbox();
+      const guest = await sandbox.guest();
+      await guest.start();
+      guest.socket.write(wrong);
+      assert.equal(await sandbox.exited, 137);
+      assert.equal(sandbox.exitFile().reason, 'the guest broke the protocol');
+    }
+  });
+
+  test('a guest that floods everything neither grows memory nor starves clients', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const client = await sandbox.client();
+    client.call(1, 12);
+    const { stream } = await guest.take(vm.CALL);
+    const flood = Buffer.concat(
+      Array.from({ length: 1000 }, () =>
+        Buffer.concat([
+          vm.frame(vm.CREDIT, stream, Buffer.from([0]), u32(1)),
+          vm.frame(vm.EVENT, stream, Buffer.from([3]), Buffer.alloc(1000)),
+        ]),
+      ),
+    );
+    client.socket.pause();
+    let most = 0;
+    const other = await sandbox.client();
+    for (let i = 0; i < 40; i++) {
+      guest.console.write(Buffer.alloc(1 << 20));
+      guest.socket.write(flood);
+      other.call(2, vm.METHOD_STARTED);
+      assert.equal((await other.result(2)).error, 0);
+      most = Math.max(most, memoryOf(sandbox.pid()));
+    }
+    assert.ok(most < 2 << 20, `${most}`);
+    assert.equal(sandbox.process.exitCode, null);
+  });
+
+  test('a guest that does not read makes its callers wait and grows no memory', async () => {
+    await using sandbox = new Sandbox({ qemu: ['sleep', '1000'] });
+    const client = await sandbox.client();
+    for (let stream = 0; stream < 10; stream++) {
+      client.send(vm.CALL, stream, Buffer.from([10]), u32(4 << 20));
+      for (let at = 0; at < 4 << 20; at += 32768) client.send(vm.BODY, stream, Buffer.alloc(32768));
+    }
+    sandbox.process.stdin?.write(Buffer.alloc(1 << 20));
+    await sleep(300);
+    assert.ok(client.socket.writableLength > 30 << 20);
+    assert.ok(memoryOf(sandbox.pid()) < 2 << 20, `${memoryOf(sandbox.pid())}`);
+  });
+
+  test('a guest that no longer answers is ended within seconds, one whose QEMU cannot run is not', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    await sleep(1200);
+    assert.ok(guest.pings >= 2 && guest.pings <= 3, `${guest.pings}`);
+    guest.answersPing = false;
+    const qemu = childOf(sandbox.pid());
+    process.kill(qemu, 'SIGSTOP');
+    await sleep(4000);
+    assert.equal(sandbox.process.exitCode, null);
+    process.kill(qemu, 'SIGCONT');
+    const from = Date.now();
+    assert.equal(await sandbox.exited, 137);
+    const passed = Date.now() - from;
+    assert.ok(passed > 1500 && passed < 4500, `${passed}`);
+    assert.equal(sandbox.exitFile().reason, 'the guest no longer answers');
+  });
+
+  test('hull-vm and QEMU frozen together live on', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const hull = sandbox.pid();
+    const qemu = childOf(hull);
+    for (const pid of [hull, qemu]) process.kill(pid, 'SIGSTOP');
+    await sleep(3500);
+    for (const pid of [hull, qemu]) process.kill(pid, 'SIGCONT');
+    await sleep(1000);
+    guest.end(0);
+    assert.equal(await sandbox.exited, 0);
+  });
+
+  test('a terminal is raw, its size and its changes go to the guest', async () => {
+    await using sandbox = new Sandbox({ stdio: 'terminal', run: vm.record(0x25, Buffer.alloc(4)) });
+    const guest = await sandbox.guest();
+    await guest.start();
+    assert.deepEqual((await guest.take(vm.CONTROL, vm.MAIN)).payload, Buffer.from([2, 0, 33, 0, 77]));
+    sandbox.process.stdin?.write('\x03\r');
+    assert.equal((await guest.take(vm.DATA, vm.MAIN)).payload.toString(), '\0\x03\r');
+    const terminal = readlinkSync(`/proc/${sandbox.pid()}/fd/0`);
+    await run('stty', ['-F', terminal, 'rows', '40', 'cols', '90'], { timeoutMs: 5000 });
+    // stty sets one after the other.
+    const wanted = Buffer.from([2, 0, 40, 0, 90]);
+    while (!(await guest.take(vm.CONTROL, vm.MAIN)).payload.equals(wanted)) continue;
+    guest.data(vm.MAIN, 1, 'a\nb');
+    guest.end(5 << 8);
+    const output = await text(sandbox.process.stdout ?? assert.fail());
+    assert.equal(output, 'a\nb');
+    assert.equal(await sandbox.exited, 5);
+  });
+
+  test('exec in a terminal, and one that is terminated', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const inTerminal = sandbox.exec(vm.record(0x25, Buffer.alloc(4)), 'terminal');
+    const { stream } = await guest.take(vm.CALL);
+    assert.deepEqual((await guest.take(vm.CONTROL, stream)).payload, Buffer.from([2, 0, 20, 0, 50]));
+    guest.send(vm.RESULT, stream, u32(0, 6 << 8), Buffer.from([0]));
+    assert.equal(await vm.exitCode(inTerminal), 6);
+
+    const terminated = sandbox.exec(vm.record(0x20, ['x']));
+    const second = await guest.take(vm.CALL);
+    terminated.kill('SIGTERM');
+    await guest.take(vm.CANCEL, second.stream);
+    guest.send(vm.RESULT, second.stream, u32(0, 9), Buffer.from([0]));
+    assert.equal(await vm.exitCode(terminated), 137);
+
+    const killed = sandbox.exec(vm.record(0x20, ['x']));
+    const third = await guest.take(vm.CALL);
+    killed.kill('SIGKILL');
+    await guest.take(vm.CANCEL, third.stream);
+  });
+
+  test('exec says why a process could not be executed, and that the VM ended', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    for (const [error, code] of [
+      [2, 127],
+      [13, 126],
+    ] as const) {
+      const exec = sandbox.exec(vm.record(0x20, ['x']));
+      const { stream } = await guest.take(vm.CALL);
+      guest.send(vm.RESULT, stream, u32(error), Buffer.from('the words'));
+      assert.equal(await text(exec.stderr ?? assert.fail()), 'hull-vm: the words\n');
+      assert.equal(await vm.exitCode(exec), code);
+    }
+    const exec = sandbox.exec(vm.record(0x20, ['x']));
+    await guest.take(vm.CALL);
+    guest.end(0);
+    assert.equal(await text(exec.stderr ?? assert.fail()), 'hull-vm: the VM has ended\n');
+    assert.equal(await vm.exitCode(exec), 137);
+    const late = sandbox.exec(vm.record(0x20, ['x']));
+    assert.equal(await vm.exitCode(late), 126);
+  });
+
+  test('exec carries 10 MB each way', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const exec = sandbox.exec(vm.record(0x26));
+    const { stream } = await guest.take(vm.CALL);
+    const bytes = randomBytes(10 << 20);
+    exec.stdin?.end(bytes);
+    assert.ok(bytes.equals(await receive(guest, stream)));
+    const output = buffer(exec.stdout ?? assert.fail());
+    await send(guest, stream, 1, bytes);
+    guest.send(vm.RESULT, stream, u32(0, 0), Buffer.from([0]));
+    assert.ok(bytes.equals(await output));
+  });
+
+  test('virtiofsd gets a listening socket, and its end is the end', async () => {
+    await using sandbox = new Sandbox({
+      owner: { uid: 65534, gid: 65534 },
+      qemu: [
+        'sh',
+        '-c',
+        'until test -S /run/vm/shares; do sleep 0.05; done; stat -c "%U %a" /run/vm/shares; sleep 1000',
+      ],
+      records: [
+        vm.record(0x85, ['sh', '-c', 'id -u; readlink /proc/self/fd/3; sleep 0.3; echo away; exit 4']),
+      ],
+    });
+    assert.equal(await sandbox.exited, 127);
+    const words = sandbox.exitFile().startError ?? '';
+    assert.match(words, /^virtiofsd ended with code 4: /);
+    for (const word of [/\b0\n/, /socket:\[\d+\]/, /nobody 600/, /away/]) assert.match(words, word);
+  });
+
+  test('a hull-vm that is killed leaves no process', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    const pids = [sandbox.pid(), childOf(sandbox.pid())];
+    process.kill(sandbox.pid(), 'SIGKILL');
+    await sandbox.exited;
+    await guest.closed();
+    for (const pid of pids) assert.ok(!existsSync(`/proc/${pid}`));
+  });
 });
+
+function memoryOf(pid: number): number {
+  return Number(/^Rss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]) * 1024;
+}
+
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+}
+
+/** Takes a stream's channel 0 to its end, giving credit back in small portions. */
+async function receive(speaker: vm.Speaker, stream: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (;;) {
+    const { payload } = await speaker.take(vm.DATA, stream);
+    if (payload.length === 1) return Buffer.concat(parts);
+    parts.push(payload.subarray(1));
+    speaker.credit(stream, 0, payload.length - 1);
+  }
+}
+
+/** Sends all of it, as credit allows. */
+async function send(
+  speaker: vm.Speaker,
+  stream: number,
+  channel: number,
+  bytes: Buffer,
+  end = false,
+): Promise<void> {
+  let allowed = 65536;
+  for (let at = 0; at < bytes.length;) {
+    while (allowed === 0) allowed += (await speaker.take(vm.CREDIT, stream)).payload.readUInt32BE(1);
+    const part = bytes.subarray(at, at + Math.min(allowed, 32767));
+    speaker.data(stream, channel, part);
+    at += part.length;
+    allowed -= part.length;
+  }
+  if (end) speaker.data(stream, channel, '');
+}

@@ -155,7 +155,7 @@ enum link_state link_read(struct link *link, frame_taker take, void *subject)
 {
 	ssize_t got = recv(link->fd, link->buffer + link->received, sizeof link->buffer - link->received, MSG_DONTWAIT);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return LINK_OPEN;
+		return LINK_EMPTY;
 	if (got <= 0)
 		return LINK_ENDED;
 	link->received += (size_t)got;

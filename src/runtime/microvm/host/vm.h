@@ -65,7 +65,8 @@ void link_send_control(struct link *link, uint16_t stream, enum control kind, co
 /* Takes back an event of this kind of which nothing was sent yet. */
 void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind);
 void link_flush(struct link *link);
-enum link_state { LINK_OPEN, LINK_ENDED, LINK_BROKEN };
+/* Nothing came; something did; the other side has gone, or it broke the rules. */
+enum link_state { LINK_EMPTY, LINK_OPEN, LINK_ENDED, LINK_BROKEN };
 /* Takes what one read brings. */
 enum link_state link_read(struct link *link, frame_taker take, void *subject);
 
