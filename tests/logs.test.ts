@@ -49,12 +49,12 @@ describe('logs', () => {
     await using receiver = await streamReceiver(0);
     const address = `tcp://127.0.0.1:${receiver.address}`;
     const line =
-      'i=1; while [ $i -le 3000 ]; do echo $i; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.05; done';
+      'i=1; while [ $i -le 3000 ]; do echo $i; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.2; done';
     const id = await api.run(line, withLog('syslog', { 'syslog-address': address, tag: '{{.Name}}' }));
     await until(() => receiver.received.length > 300);
     await daemon.kill();
     const killedAt = receiver.received.length;
-    await sleep(300);
+    await until(() => receiver.received.length > killedAt);
     assert.ok(receiver.received.length > killedAt && receiver.received.length < 3000);
     await daemon.start();
     await wait(id);

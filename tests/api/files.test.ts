@@ -243,16 +243,18 @@ onEveryEngine('files', ({ check }) => {
   });
 
   check('export leaves volumes out', async (api) => {
-    const id = await api.run('echo x >/mine; echo v >/v/file; exec sleep 600', { Volumes: { '/v': {} } });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const id = await api.run('echo x >/mine; echo v >/v/file; echo done; exec sleep 600', {
+      Volumes: { '/v': {} },
+    });
+    await api.spoke(id);
     const found = names((await api.get(`/containers/${id}/export`).reply()).body);
     assert.ok(found.includes('mine') && found.includes('v/') && found.includes('bin/busybox'));
     assert.ok(!found.includes('v/file'));
   });
 
   check('commit makes an image of what a container wrote', async (api) => {
-    const id = await api.run('echo said >/kept; rm /etc/shadow; exec sleep 600', { Env: ['A=1'] });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const id = await api.run('echo said >/kept; rm /etc/shadow; echo done; exec sleep 600', { Env: ['A=1'] });
+    await api.spoke(id);
     const query = `container=${id}&repo=made&tag=v1&author=me&comment=why&changes=${encodeURIComponent('CMD ["cat","/kept"]')}`;
     const image = field(await api.post(`/commit?${query}`, {}).is(201), 'Id');
     assert.match(image, /^sha256:/);
