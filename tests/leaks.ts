@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 
+import { instanceName } from '../src/network/network-options.ts';
 import { sleep } from './daemons.ts';
 
 /**
@@ -29,15 +30,17 @@ export function hostSnapshot(): HostSnapshot {
 
 /**
  * What stands now and did not before, one line each; files are whatever is left under the roots (which should be gone).
- * `HULL_TEST_SHARED_HOST=1`, for a host where others start engines meanwhile, sees only what names the roots.
+ * `HULL_TEST_SHARED_HOST=1`, for a host where others start engines meanwhile, sees only what names the roots, or the instances of
+ * Hull on them: links, tables and cgroups.
  */
 export function leaksSince(before: HostSnapshot, roots: readonly string[] = []): string[] {
   const now = hostSnapshot();
+  const names = roots.flatMap((root) => [root, instanceName(path.join(root, 'data'))]);
   const left = [...now]
     .flatMap(([kind, things]) =>
       [...things].filter((thing) => !before.get(kind)?.has(thing)).map((thing) => `${kind} ${thing}`),
     )
-    .filter((line) => !process.env.HULL_TEST_SHARED_HOST || roots.some((root) => line.includes(root)));
+    .filter((line) => !process.env.HULL_TEST_SHARED_HOST || names.some((name) => line.includes(name)));
   return [...left, ...roots.filter((root) => existsSync(root)).map((root) => `files under ${root}`)];
 }
 

@@ -21,17 +21,24 @@ import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { Api } from '../api/client.ts';
-import { CHECKOUT, Daemon, request, until } from '../daemons.ts';
+import { CHECKOUT, Daemon, type DaemonOptions, request, until } from '../daemons.ts';
 import { assertNoLeaks, hostSnapshot } from '../leaks.ts';
 import { busyboxImage, dockerArchive } from '../test-images.ts';
 import { type Certificates, makeCertificates, pem } from './certificates.ts';
 
 const before = hostSnapshot();
 const directory = mkdtempSync(path.join(tmpdir(), 'hull-listeners-'));
+const directories = [directory];
 after(async () => {
   rmSync(directory, { recursive: true });
-  await assertNoLeaks(before, [directory]);
+  await assertNoLeaks(before, directories);
 });
+
+function hulld(options?: DaemonOptions): Daemon {
+  const daemon = new Daemon('hull', options);
+  directories.push(daemon.directory);
+  return daemon;
+}
 
 const certificates: Certificates = makeCertificates(directory);
 const { authority, server, client, stranger } = certificates;
@@ -73,7 +80,7 @@ function docker(port: number, args: readonly string[], pair = client): Promise<{
 
 test('--tlsverify serves those that the authority knows, the docker CLI among them, beside a socket', async () => {
   const port = await freePort();
-  await using daemon = new Daemon('hull', {
+  await using daemon = hulld({
     flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify', ...TLS],
   });
   await daemon.start();
@@ -98,7 +105,7 @@ test('--tlsverify serves those that the authority knows, the docker CLI among th
 
 test('the hull CLI speaks TLS: by flags, by the environment, and with streams that end at one side', async () => {
   const port = await freePort();
-  await using daemon = new Daemon('hull', {
+  await using daemon = hulld({
     flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify', ...TLS],
   });
   await daemon.start();
@@ -163,7 +170,7 @@ test('the hull CLI speaks TLS: by flags, by the environment, and with streams th
 
 test('a peer that gives up in its handshake is forgotten, and one that never begins it does not delay the end', async () => {
   const port = await freePort();
-  await using daemon = new Daemon('hull', {
+  await using daemon = hulld({
     flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify', ...TLS],
   });
   await daemon.start();
@@ -183,7 +190,7 @@ test('a peer that gives up in its handshake is forgotten, and one that never beg
 });
 
 test('a daemon that is told to end while it starts ends when it has started', async () => {
-  await using daemon = new Daemon('hull');
+  await using daemon = hulld();
   const started = daemon.start();
   await until('it holds its pidfile', () => existsSync(path.join(daemon.directory, 'pid')));
   started.catch(() => {});
@@ -192,7 +199,7 @@ test('a daemon that is told to end while it starts ends when it has started', as
 
 test('--tlsverify=false encrypts for everyone, and says so', async () => {
   const port = await freePort();
-  await using daemon = new Daemon('hull', {
+  await using daemon = hulld({
     flags: ['-H', `tcp://127.0.0.1:${port}`, '--tlsverify=false', ...TLS],
   });
   await daemon.start();
@@ -211,7 +218,7 @@ test('the configuration file says it all as well, and a websocket goes over plai
   const port = await freePort();
   const file = path.join(directory, 'daemon.json');
   writeFileSync(file, JSON.stringify({ labels: ['from=file'], tls: false }));
-  await using daemon = new Daemon('hull', {
+  await using daemon = hulld({
     flags: ['-H', `tcp://127.0.0.1:${port}`, '--config-file', file],
   });
   await daemon.start();
@@ -315,7 +322,7 @@ test('sockets that systemd passes are served: files in the clear, ports over TLS
 test('SIGHUP reads the file again and tells of it; a file that is wrong changes nothing', async () => {
   const file = path.join(directory, 'reloaded.json');
   writeFileSync(file, JSON.stringify({ labels: ['a=1'] }));
-  await using daemon = new Daemon('hull', { flags: ['--config-file', file] });
+  await using daemon = hulld({ flags: ['--config-file', file] });
   await daemon.start();
   const api = new Api(daemon.socket);
   await api.get('/info').is(200, { Labels: ['a=1'], Debug: false });
@@ -348,7 +355,7 @@ test('SIGHUP reads the file again and tells of it; a file that is wrong changes 
 });
 
 test('the socket is for root and the group that was named', async () => {
-  await using daemon = new Daemon('hull', { flags: ['--group', '4242'] });
+  await using daemon = hulld({ flags: ['--group', '4242'] });
   await daemon.start();
   const { mode, uid, gid } = statSync(daemon.socket);
   assert.deepEqual([mode & 0o777, uid, gid], [0o660, 0, 4242]);
