@@ -42,7 +42,9 @@ void exit_file_write(int code, bool oom_killed, const char *start_error, const c
 _Noreturn void give_up(const char *action, const char *subject)
 {
 	char text[4096];
-	snprintf(text, sizeof text, "cannot %s \"%s\": %s", action, subject, strerror(errno));
+	int error = errno;
+	make_files_as_owner();
+	snprintf(text, sizeof text, "cannot %s \"%s\": %s", action, subject, strerror(error));
 	fprintf(stderr, "hull-vm: %s\n", text);
 	exit_file_write(127, false, text, NULL);
 	exit(127);

@@ -1,8 +1,9 @@
 #include "vm.h"
 
-#include <errno.h>
-#include <string.h>
+#include <stdio.h>
 
+/* More than a socket holds. */
+enum { LEFT_READS = 64 };
 enum { PING_MS = 500, LOOK_MS = 250, SILENCE_MS = 2000, FIRST_FRAME_MS = 60000 };
 
 struct link guest_link;
@@ -29,6 +30,12 @@ void guest_open(int fd, const struct machine *machine)
 
 static bool main_result(uint32_t error, const unsigned char *answer, size_t length)
 {
+	if (error != 0 && main_pid != 0) {
+		char words[1024];
+		snprintf(words, sizeof words, "the guest lost the main process: %.*s", (int)length, (const char *)answer);
+		vm_failed(words);
+		return true;
+	}
 	if (error != 0) {
 		vm_not_started(error, (const char *)answer, length);
 		return true;
@@ -160,7 +167,7 @@ int guest_patience(void)
 
 void guest_drain(void)
 {
-	while (guest_link.fd >= 0 && read_once())
+	for (int i = 0; i < LEFT_READS && guest_link.fd >= 0 && read_once(); i++)
 		continue;
 }
 

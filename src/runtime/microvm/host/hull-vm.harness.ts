@@ -164,6 +164,9 @@ export class Guest extends Speaker {
   }
 }
 
+/** What hull-vm has in its sandbox. */
+const CAPABILITIES = '+setuid,+setgid,+net_admin,+sys_admin';
+
 /** Carries descriptors 3 and 4 to where the test listens, and ends with 3 when the test lets go. */
 const STAND_IN = `
 const { Socket, connect } = require('net');
@@ -232,9 +235,9 @@ export class Sandbox implements AsyncDisposable {
         ...(options.records ?? []),
       ]),
     );
-    const script = `mount -t tmpfs run /run && mkdir /run/vm && mount --bind "$0" /run/vm && chown ${uid}:${gid} /run/vm && ${options.before ?? 'true'} && exec "$@"`;
-    const inside = ['sh', '-c', script, this.directory, PROGRAM, 'run', '/run/vm/file'];
-    const outside = ['--mount', '--pid', '--fork', '--mount-proc', ...inside];
+    const script = `mount -t tmpfs run /run && mkdir /run/vm && mount --bind "$0" /run/vm && cp /run/vm/file /run && chown ${uid}:${gid} /run/vm && { ${options.before ?? 'true'}; } && exec setpriv --bounding-set=-all,${CAPABILITIES} "$@"`;
+    const inside = ['sh', '-c', script, this.directory, PROGRAM, 'run', '/run/file'];
+    const outside = ['--mount', '--net', '--pid', '--fork', '--mount-proc', ...inside];
     this.process =
       options.stdio === 'terminal'
         ? spawn(
@@ -256,7 +259,10 @@ export class Sandbox implements AsyncDisposable {
 
   async client(): Promise<Speaker> {
     const at = path.join(this.directory, 'sock');
-    while (!existsSync(at)) await sleep(5);
+    while (!existsSync(at)) {
+      if (this.process.exitCode !== null) throw new Error(`hull-vm ended with ${this.process.exitCode}`);
+      await sleep(5);
+    }
     const socket = connect(at);
     this.#clients.push(socket);
     return new Speaker(socket);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -129,6 +130,35 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     assert.equal(await vm.exitCode(exec), 0);
   });
 
+  test('a tap of the sandbox is handed over, with headers', async () => {
+    await using sandbox = new Sandbox({
+      owner: { uid: 65534, gid: 65534 },
+      before: 'ip tuntap add dev tap7 mode tap vnet_hdr',
+      qemu: ['cat', '/proc/self/fdinfo/6'],
+      records: [vm.record(0x81, ['6', 'tap7'])],
+    });
+    assert.equal(await sandbox.exited, 127);
+    assert.match(sandbox.exitFile().startError ?? '', /^QEMU ended with code 0: [^]*iff:\ttap7/);
+  });
+
+  test('CONSOLE shows what the console says', async () => {
+    await using sandbox = new Sandbox({ records: [vm.record(0x89)] });
+    const guest = await sandbox.guest();
+    await guest.start();
+    guest.console.write('booting');
+    const [shown] = await once(sandbox.process.stderr ?? assert.fail(), 'data');
+    assert.equal(String(shown), 'booting');
+  });
+
+  test('a main process that the guest lost', async () => {
+    await using sandbox = new Sandbox();
+    const guest = await sandbox.guest();
+    await guest.start();
+    guest.send(vm.RESULT, vm.MAIN, u32(5), Buffer.from('the disk is gone'));
+    assert.equal(await sandbox.exited, 137);
+    assert.equal(sandbox.exitFile().reason, 'the guest lost the main process: the disk is gone');
+  });
+
   test('without STDIN the guest gets none', async () => {
     await using sandbox = new Sandbox({ run: vm.record(0x20, ['true']) });
     const guest = await sandbox.guest();
@@ -193,8 +223,8 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
       [[vm.record(0x80, ['4', '/dev/null', 'ro'])], /^cannot use descriptor "4": Invalid argument$/],
       [[vm.record(0x80, ['5', '/dev/null', 'x'])], /^cannot open "\/dev\/null": Invalid argument$/],
       [[vm.record(0x81, ['5', 'nosuchtap'])], /^cannot open tap "nosuchtap": No such device$/],
-      [[vm.record(0x7f)], /^cannot use "\/run\/vm\/file": Invalid argument$/],
-      [[Buffer.alloc(3)], /^cannot use "\/run\/vm\/file": Invalid argument$/],
+      [[vm.record(0x7f)], /^cannot use "\/run\/file": Invalid argument$/],
+      [[Buffer.alloc(3)], /^cannot use "\/run\/file": Invalid argument$/],
     ] as const) {
       await using sandbox = new Sandbox({ records });
       assert.equal(await sandbox.exited, 127);
@@ -215,10 +245,10 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
       od -An -c -j 8388608 /proc/self/fd/200`;
     await using sandbox = new Sandbox({
       owner: { uid: 65534, gid: 65533 },
-      before: 'umask 077; echo secret >/run/file; truncate -s 8M /run/ram; echo ram >>/run/ram',
+      before: 'umask 077; echo secret >/run/secret; truncate -s 8M /run/ram; echo ram >>/run/ram',
       qemu: ['sh', '-c', script],
       records: [
-        vm.record(0x80, ['9', '/run/file', 'rw']),
+        vm.record(0x80, ['9', '/run/secret', 'rw']),
         vm.record(0x88, ['200', '/run/ram']),
         vm.record(0x83, '/nothing.so'),
       ],
@@ -240,7 +270,7 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     );
   });
 
-  test('hull-vm itself becomes the owner, and its socket is for root', async () => {
+  test('hull-vm itself becomes the owner, whose its socket is', async () => {
     await using sandbox = new Sandbox({
       owner: { uid: 65534, gid: 65533 },
       qemu: ['sleep', '1000'],
@@ -252,7 +282,7 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     assert.match(status, /Uid:\t65534\t65534\t65534\t65534\nGid:\t65533\t/);
     assert.match(status, /CapPrm:\t0+\nCapEff:\t0+\n[^]*NoNewPrivs:\t1\n/);
     const socket = statSync(path.join(sandbox.directory, 'sock'));
-    assert.deepEqual([socket.mode & 0o777, socket.uid], [0o600, 0]);
+    assert.deepEqual([socket.mode & 0o777, socket.uid], [0o600, 65534]);
     process.kill(sandbox.pid(), 'SIGTERM');
     assert.equal(await sandbox.exited, 143);
     assert.equal(sandbox.exitFile().code, 143);
@@ -264,8 +294,11 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     await guest.start();
     guest.console.write('hello\r\n');
     const client = await sandbox.client();
+    client.call(1, vm.METHOD_STARTED);
+    await client.result(1);
     client.call(1, 4);
     await guest.take(vm.CALL);
+    await sleep(50);
     process.kill(sandbox.pid(), 'SIGTERM');
     assert.deepEqual(await client.result(1), { error: 108, answer: Buffer.from('the VM has ended') });
     assert.equal(await sandbox.exited, 143);
@@ -686,6 +719,27 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     const words = sandbox.exitFile().startError ?? '';
     assert.match(words, /^virtiofsd ended with code 4: /);
     for (const word of [/\b0\n/, /socket:\[\d+\]/, /nobody 600/, /away/]) assert.match(words, word);
+  });
+
+  test('hull-vm-ram.so lets QEMU map a template of memory that it may only read', async () => {
+    const command = `
+      printf '{"execute":"qmp_capabilities"}{"execute":"quit"}' |
+      exec qemu-system-x86_64 -nodefaults -no-user-config -display none -S -qmp stdio -m 64 \
+        -M microvm,memory-backend=m -object memory-backend-file,id=m,size=64M,mem-path=/run/ram,share=off`;
+    const outcomes = ['/run/hull-vm-ram.so', '/run/none.so'].map(async (library) => {
+      await using sandbox = new Sandbox({
+        owner: { uid: 65534, gid: 65534 },
+        env: { HULL_RAM: '/run/ram' },
+        before: `truncate -s 64M /run/ram && chmod 444 /run/ram && cp ${path.dirname(vm.PROGRAM)}/hull-vm-ram.so /run && chmod 755 /run/*.so`,
+        qemu: ['sh', '-c', command],
+        records: [vm.record(0x83, library)],
+      });
+      assert.equal(await sandbox.exited, 127);
+      return sandbox.exitFile().startError ?? '';
+    });
+    const [mapped, refused] = await Promise.all(outcomes);
+    assert.match(mapped ?? '', /^QEMU ended with code 0: [^]*SHUTDOWN/);
+    assert.match(refused ?? '', /can't open backing store .run.ram for guest RAM: Permission denied/);
   });
 
   test('a hull-vm that is killed leaves no process', async () => {

@@ -64,10 +64,6 @@ static void take_record(struct machine *machine, const struct record *record)
 	case TAG_SHARES:
 		machine->shares = command(record);
 		break;
-	case TAG_OWNER:
-		machine->uid = get_u32(record->value);
-		machine->gid = get_u32(record->value + 4);
-		break;
 	case TAG_CONFIGURE:
 		machine->configure = body;
 		break;
@@ -97,6 +93,11 @@ void machine_read(struct machine *machine, const char *path)
 	}
 	*machine = (struct machine){ .preload = record_text(&records, TAG_PRELOAD) };
 	struct record record;
+	size_t owner_at = 0;
+	record_find(&records, &owner_at, TAG_OWNER, &record);
+	machine->uid = get_u32(record.value);
+	machine->gid = get_u32(record.value + 4);
+	own_files(machine->uid, machine->gid);
 	for (size_t at = 0; record_next(&records, &at, &record);)
 		take_record(machine, &record);
 	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST) {

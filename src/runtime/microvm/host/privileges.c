@@ -1,6 +1,7 @@
 #include "vm.h"
 
 #include <grp.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +15,21 @@ struct capability_header {
 struct capability_data {
 	uint32_t effective, permitted, inheritable;
 };
+
+static uid_t owner_uid;
+static gid_t owner_gid;
+
+void own_files(uid_t uid, gid_t gid)
+{
+	owner_uid = uid;
+	owner_gid = gid;
+}
+
+void make_files_as_owner(void)
+{
+	setfsgid(owner_gid);
+	setfsuid(owner_uid);
+}
 
 bool become(uid_t uid, gid_t gid)
 {

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* More than a socket or a pipe holds. */
+enum { LEFT_READS = 128 };
 enum { AGENT_FD = 3, CONSOLE_FD = 4, SHARES_FD = 3 };
 static const char shares_path[] = "/run/vm/shares";
 
@@ -90,9 +92,10 @@ static void start_shares(const struct machine *machine, int output)
 	strcpy(address.sun_path, shares_path);
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unlink(shares_path);
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0 ||
-	    chmod(shares_path, 0600) != 0 || chown(shares_path, machine->uid, machine->gid) != 0)
+	mode_t usual = umask(0177);
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
 		give_up("listen at", shares_path);
+	umask(usual);
 	struct handed_file file = { SHARES_FD, listener };
 	shares_pid = start(machine->shares, &file, 1, NULL, output);
 	close(listener);
@@ -171,10 +174,10 @@ void qemu_poll(void)
 		poll_add(words_fd, POLLIN, words_ready, NULL);
 }
 
-/* What stands in the sockets and pipes of a process that has ended. */
+/* What stands in the sockets and pipes of a process that has ended; others may hold them and talk on. */
 static void hear_out(int *fd, struct tail *tail)
 {
-	while (*fd >= 0 && listen_to(fd, tail))
+	for (int i = 0; i < LEFT_READS && *fd >= 0 && listen_to(fd, tail); i++)
 		continue;
 }
 

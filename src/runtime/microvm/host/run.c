@@ -150,6 +150,7 @@ int run(const char *path)
 	setrlimit(RLIMIT_CORE, &none);
 	machine_read(&machine, path);
 	watch_signals();
+	make_files_as_owner();
 	clients_listen("/run/vm/sock");
 	int agent = qemu_start(&machine);
 	if (!become(machine.uid, machine.gid))

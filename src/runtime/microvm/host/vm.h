@@ -133,7 +133,11 @@ void qemu_poll(void);
 /* The guest's last words. */
 void qemu_console(char text[TAIL_SIZE + 1]);
 
-/* privileges.c: this process is the owner's, with no capability and no way to one. */
+/* privileges.c */
+/* Says whose /run/vm is; root without CAP_DAC_OVERRIDE can make nothing there. */
+void own_files(uid_t uid, gid_t gid);
+void make_files_as_owner(void);
+/* This process is the owner's, with no capability and no way to one. */
 bool become(uid_t uid, gid_t gid);
 
 /* liveness.c: how long QEMU could have answered. */
