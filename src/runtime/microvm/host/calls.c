@@ -103,7 +103,7 @@ static void answer_own(struct call *call)
 	const unsigned char *value = only_value(call, is_signal ? TAG_SIGNAL : TAG_SIZE);
 	if (value == NULL) {
 		fail(call, EINVAL, "this is not the method's body");
-	} else if (is_signal && guest_main_pid() == 0) {
+	} else if (guest_main_pid() == 0) {
 		fail(call, ESRCH, "the main process does not run");
 	} else {
 		link_send_control(&guest_link, STREAM_MAIN, is_signal ? CONTROL_SIGNAL : CONTROL_SIZE, value);

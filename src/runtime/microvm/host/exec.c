@@ -124,6 +124,7 @@ int exec(const char *path, const char *socket_path)
 	link_open(&server, fd);
 	link_send_call(&server, STREAM, METHOD_RUN, body.data, body.length);
 	stdio_open(&server, STREAM, &body);
+	stdio_begin();
 	while (code < 0 || !stdio_is_flushed()) {
 		poll_reset();
 		poll_add(signal_fd, POLLIN, signalled, NULL);

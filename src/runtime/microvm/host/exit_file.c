@@ -15,6 +15,8 @@ static void put_text(FILE *file, const char *name, const char *text)
 		unsigned char character = (unsigned char)*text;
 		if (character == '"' || character == '\\')
 			fprintf(file, "\\%c", character);
+		else if (character == '\n')
+			fputs("\\n", file);
 		else if (character < 0x20 || character == 0x7f)
 			fprintf(file, "\\u%04x", character);
 		else

@@ -8,7 +8,10 @@ enum { PING_MS = 500, LOOK_MS = 250, SILENCE_MS = 2000, FIRST_FRAME_MS = 60000 }
 
 struct link guest_link;
 static bool is_open[STREAMS_OWN];
+static struct records run_body;
 static uint32_t main_pid;
+/* The guest is expected to answer. */
+static bool is_watched;
 static bool heard;
 static int64_t pinged_at, look_at;
 /* So long it could have said something and did not. */
@@ -22,10 +25,22 @@ uint32_t guest_main_pid(void)
 void guest_open(int fd, const struct machine *machine)
 {
 	link_open(&guest_link, fd);
+	run_body = machine->run;
+	stdio_open(&guest_link, STREAM_MAIN, &run_body);
 	link_send_call(&guest_link, STREAM_CONFIGURE, METHOD_CONFIGURE, machine->configure.data, machine->configure.length);
-	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, machine->run.data, machine->run.length);
-	is_open[STREAM_CONFIGURE] = is_open[STREAM_MAIN] = true;
+	is_open[STREAM_CONFIGURE] = is_watched = true;
 	pinged_at = monotonic_ms();
+}
+
+static void configured(uint32_t error, const unsigned char *answer, size_t length)
+{
+	if (error != 0) {
+		vm_not_started(error, (const char *)answer, length);
+		return;
+	}
+	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, run_body.data, run_body.length);
+	is_open[STREAM_MAIN] = true;
+	stdio_begin();
 }
 
 static bool main_result(uint32_t error, const unsigned char *answer, size_t length)
@@ -54,8 +69,8 @@ static bool own_result(const struct frame *frame)
 	is_open[frame->stream] = false;
 	if (frame->stream == STREAM_MAIN)
 		return main_result(error, answer, length);
-	if (frame->stream == STREAM_CONFIGURE && error != 0)
-		vm_not_started(error, (const char *)answer, length);
+	if (frame->stream == STREAM_CONFIGURE)
+		configured(error, answer, length);
 	return true;
 }
 
@@ -74,8 +89,9 @@ static bool take_own(const struct frame *frame)
 		return false;
 	if (frame->type == FRAME_RESULT)
 		return own_result(frame);
+	/* The others have no output, whose end may be said. */
 	if (frame->stream != STREAM_MAIN)
-		return false;
+		return frame->type == FRAME_DATA && frame->length == 1;
 	switch ((enum frame_type)frame->type) {
 	case FRAME_DATA:
 		return stdio_take_data(frame);
@@ -146,7 +162,7 @@ static void watch(void)
 
 void guest_poll(void)
 {
-	if (!is_open[STREAM_MAIN])
+	if (!is_watched)
 		return;
 	if (!is_open[STREAM_PING] && until(pinged_at + PING_MS) == 0)
 		ping();
@@ -158,7 +174,7 @@ void guest_poll(void)
 
 int guest_patience(void)
 {
-	if (!is_open[STREAM_MAIN])
+	if (!is_watched)
 		return -1;
 	if (!is_open[STREAM_PING])
 		return until(pinged_at + PING_MS);
@@ -173,6 +189,6 @@ void guest_drain(void)
 
 void guest_close(void)
 {
-	is_open[STREAM_MAIN] = false;
+	is_watched = false;
 	link_close(&guest_link);
 }

@@ -47,7 +47,7 @@ void vm_not_started(uint32_t error, const char *words, size_t length)
 	if (!is_first(127))
 		return;
 	end.error = error;
-	end.start_error = strndup(words, length);
+	end.start_error = strndup(words, length < TAIL_SIZE ? length : TAIL_SIZE);
 }
 
 static void end_otherwise(int code, const char *reason)
@@ -156,7 +156,6 @@ int run(const char *path)
 	if (!become(machine.uid, machine.gid))
 		give_up("become the owner of", path);
 	guest_open(agent, &machine);
-	stdio_open(&guest_link, STREAM_MAIN, &machine.run);
 	while (!is_over())
 		turn(end.output_deadline != 0 ? until(end.output_deadline) : -1);
 	exit_file_write(end.code, end.oom_killed, end.start_error, end.start_error == NULL ? end.reason : NULL);

@@ -24,6 +24,7 @@ struct output {
 static struct link *peer;
 static uint16_t stream;
 static bool terminal;
+static bool has_stdin, began;
 /* Stdin is relayed, and not at its end. */
 static bool reads;
 static uint32_t stdin_allowed;
@@ -48,15 +49,20 @@ void stdio_open(struct link *to, uint16_t number, const struct records *run)
 	stream = number;
 	stdin_allowed = outputs[0].allowed = outputs[1].allowed = FIRST_CREDIT;
 	terminal = record_has(run, TAG_TERMINAL);
-	reads = terminal || record_has(run, TAG_STDIN);
+	has_stdin = terminal || record_has(run, TAG_STDIN);
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		flags[fd] = fcntl(fd, F_GETFL);
 		fcntl(fd, F_SETFL, flags[fd] | O_NONBLOCK);
 	}
-	if (terminal) {
+	if (terminal)
 		make_raw();
-		stdio_send_size();
-	}
+}
+
+void stdio_begin(void)
+{
+	reads = has_stdin;
+	began = true;
+	stdio_send_size();
 }
 
 void stdio_restore(void)
@@ -71,7 +77,7 @@ void stdio_send_size(void)
 {
 	struct winsize size;
 	unsigned char value[4];
-	if (!terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || (size.ws_row == 0 && size.ws_col == 0))
+	if (!began || !terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || (size.ws_row == 0 && size.ws_col == 0))
 		return;
 	put_u16(value, size.ws_row);
 	put_u16(value + 2, size.ws_col);

@@ -10,15 +10,16 @@ void tail_add(struct tail *tail, const char *data, size_t length)
 
 static bool is_blank(char character)
 {
-	return character == ' ' || character == '\n' || character == '\r' || character == '\0';
+	return character == ' ' || character == '\n';
 }
 
 void tail_copy(const struct tail *tail, char text[TAIL_SIZE + 1])
 {
-	size_t length = tail->total < TAIL_SIZE ? tail->total : TAIL_SIZE;
-	for (size_t i = 0; i < length; i++) {
-		char character = tail->ring[(tail->total - length + i) % TAIL_SIZE];
-		text[i] = character == '\0' ? ' ' : character;
+	size_t kept = tail->total < TAIL_SIZE ? tail->total : TAIL_SIZE, length = 0;
+	for (size_t i = tail->total - kept; i < tail->total; i++) {
+		char character = tail->ring[i % TAIL_SIZE];
+		if ((unsigned char)character >= ' ' || character == '\n' || character == '\t')
+			text[length++] = character;
 	}
 	while (length > 0 && is_blank(text[length - 1]))
 		length--;

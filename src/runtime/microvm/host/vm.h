@@ -73,6 +73,8 @@ enum link_state link_read(struct link *link, frame_taker take, void *subject);
 /* stdio.c: this program's stdio as that of a process in the guest. */
 /* `run` is the body that started it. */
 void stdio_open(struct link *link, uint16_t stream, const struct records *run);
+/* The call was sent. */
+void stdio_begin(void);
 void stdio_poll(void);
 /* Frames of the stream; false when they break the rules. */
 bool stdio_take_data(const struct frame *frame);
@@ -91,7 +93,7 @@ struct tail {
 	char ring[TAIL_SIZE];
 };
 void tail_add(struct tail *tail, const char *data, size_t length);
-/* Copies it, without blanks at its ends. */
+/* Copies it, without control characters but newlines and tabs, and without blanks at its ends. */
 void tail_copy(const struct tail *tail, char text[TAIL_SIZE + 1]);
 
 /* machine.c: FILE of `run`. */
@@ -148,6 +150,7 @@ int64_t liveness_look(void);
 /* guest.c: the connection to the agent, and the calls that are our own. */
 enum { STREAM_CONFIGURE, STREAM_MAIN, STREAM_PING, STREAMS_OWN };
 extern struct link guest_link;
+/* RUN is called once the guest is configured. */
 void guest_open(int fd, const struct machine *machine);
 void guest_poll(void);
 int guest_patience(void);
