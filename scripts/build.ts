@@ -23,6 +23,7 @@ const BUNDLES: Record<string, string> = {
 const C_PROGRAMS = [
   'src/runtime/monitor/build.sh',
   'src/runtime/microvm/host/build.sh',
+  'src/runtime/microvm/guest/build.sh',
   'src/host/namespace-maker/build.sh',
 ];
 
