@@ -147,11 +147,14 @@ pid_t worker_fork(void (*does)(void));
 
 /* report.c: how a child ends, or says where it is. */
 void report_to(int fd);
+/* Beside stdio. Whoever holds the agent's ends of others' pipes keeps them open. */
+void close_all_but(int fd);
 noreturn void fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 noreturn void answer(const void *data, size_t length);
 /* Text of any length: what no frame holds goes ahead as output. */
 noreturn void answer_text(const char *text, size_t length);
 void report_terminal(int master);
+void report_root(int root);
 void report_executing(void);
 
 /* container.c: the one that this guest is for. */
@@ -162,12 +165,16 @@ extern struct container {
 	bool configuring;
 	struct records configuration;
 	int main_fd; /* a pidfd */
+	/* The root filesystem with what is mounted in it, as the main process had it first; -1: there is none. */
+	int root_fd;
 	int64_t ended_at;
 } container;
 /* The call's body is kept. */
 void container_configured(struct call *call);
 uint64_t container_oom_kills(void);
 void container_tear_down(void);
+/* What TREE and PLANT are about; ends by fail(). */
+int container_open_root(const struct records *body);
 
 /* configure.c, sync.c and so on: what workers do. */
 work configure, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
@@ -190,6 +197,8 @@ void sysctls_write(const struct records *body, bool network);
 /* run.c, the agent's side of RUN */
 void run_start(struct call *call);
 void run_poll(struct call *call);
+/* The master of the process's terminal. */
+void run_terminal(struct call *call, int master);
 void run_control(struct call *call, const uint8_t *control);
 void run_cancel(struct call *call);
 void run_ended(struct call *call);
@@ -225,11 +234,12 @@ int root_open(int root, const char *path, int flags);
 /* The last part of a path that is not there is made, a file or a directory, and so are the directories before it. */
 int root_make(int root, const char *path, bool file);
 
-/* tree.c: what a directory holds, as entries, to a descriptor; a worker's failure ends it. */
+/* tree.c, plant.c: what a directory holds goes to a descriptor as entries; entries from one are made in a directory. Both end by fail(). */
 void tree_write(int directory, int to);
+void plant_read(int directory, int from);
 
-/* plant.c: makes the entries that come from a descriptor in a directory; the failure's words, or NULL. */
-const char *plant_read(int directory, int from);
+/* remove.c: whatever a name stands for, and all in it. -1 with errno; 0 when there is nothing. */
+int remove_tree(int parent, const char *name);
 
 /* events.c */
 void events_start(struct call *call);

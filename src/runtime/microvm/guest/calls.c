@@ -34,8 +34,8 @@ static const enum tag run_tags[] = {
 };
 static const enum tag signal_tags[] = { TAG_SIGNAL };
 static const enum tag file_tags[] = { TAG_FILE };
-static const enum tag tree_tags[] = { TAG_PATH, TAG_WHOLE, TAG_FOLLOW, TAG_UPPER };
-static const enum tag plant_tags[] = { TAG_PATH, TAG_UPPER };
+static const enum tag tree_tags[] = { TAG_PATH, TAG_WHOLE, TAG_FOLLOW, TAG_UPPER, TAG_BARE, TAG_UNMOUNTED };
+static const enum tag plant_tags[] = { TAG_PATH, TAG_UPPER, TAG_KEEP_KIND, TAG_UNMOUNTED };
 static const enum tag events_tags[] = { TAG_LISTENERS };
 
 #define TAGS(tags) tags, sizeof tags / sizeof *tags

@@ -79,15 +79,14 @@ void child_close(struct child_ends *ends)
 			close(all[i]);
 }
 
-static void use_terminal(struct call *call, struct msghdr *message)
+/* -1 when none came. */
+static int passed_fd(struct msghdr *message)
 {
+	int fd = -1;
 	struct cmsghdr *control = CMSG_FIRSTHDR(message);
-	if (control == NULL || control->cmsg_type != SCM_RIGHTS)
-		return;
-	int master;
-	memcpy(&master, CMSG_DATA(control), sizeof master);
-	fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
-	call->in.fd = call->out[0].fd = master;
+	if (control != NULL && control->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(control), sizeof fd);
+	return fd;
 }
 
 static void keep_answer(struct call *call, const uint8_t *data, size_t length)
@@ -120,12 +119,18 @@ static bool take_report(struct call *call)
 	}
 	switch (data[0]) {
 	case 'T':
-		use_terminal(call, &message);
+		run_terminal(call, passed_fd(&message));
+		break;
+	case 'R':
+		container.root_fd = passed_fd(&message);
 		break;
 	case 'X':
 		call->executing = true;
 		break;
 	case 'F':
+		/* Of two, the second only says that the first was. */
+		if (call->error != 0)
+			break;
 		call->error = get_u32(data + 1);
 		keep_answer(call, data + 5, (size_t)length - 5);
 		break;

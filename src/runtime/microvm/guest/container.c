@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-struct container container = { .main_fd = -1 };
+struct container container = { .main_fd = -1, .root_fd = -1 };
 
 void container_configured(struct call *call)
 {
@@ -51,4 +51,15 @@ void container_tear_down(void)
 	unmount(ROOT_PATH);
 	unmount(TOP_PATH);
 	sync();
+}
+
+int container_open_root(const struct records *body)
+{
+	bool upper = record_has(body, TAG_UPPER);
+	if (!upper && !record_has(body, TAG_UNMOUNTED) && container.root_fd >= 0)
+		return container.root_fd;
+	int root = open(upper ? TOP_PATH "/upper" : ROOT_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		fail(errno, "the container has no filesystem: %s", strerror(errno));
+	return root;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static void reset_signals(void)
@@ -158,14 +156,6 @@ static void check_executable(const char *path)
 		fail(errno, "open `%s`: %s", path, strerror(errno));
 }
 
-/* Nothing of the agent's is open when a path of the container's is gone to. */
-static void close_others(int report)
-{
-	if (report > 3)
-		syscall(SYS_close_range, 3, report - 1, 0);
-	syscall(SYS_close_range, report + 1, ~0U, 0);
-}
-
 static void make_directory(const char *path)
 {
 	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -212,7 +202,8 @@ void execute(const struct execution *execution)
 	if (directory == NULL || directory[0] == '\0')
 		directory = "/";
 	make_directory(directory);
-	close_others(execution->ends.status);
+	/* A path of the container's may name an open file. */
+	close_all_but(execution->ends.status);
 	bool there = chdir(directory) == 0;
 	privileges_drop(body, &user);
 	/* Root may be kept out of what is the user's. */

@@ -1,8 +1,73 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { suite, test } from 'node:test';
 
 import { GuestAgent, METHOD, record, texts, u16, u32, u64, FRAME } from './test/guest-agent.ts';
+
+interface Entry {
+  name: Buffer;
+  /** The last of each tag. */
+  records: Map<number, Buffer>;
+  content: Buffer;
+}
+
+async function tree(
+  guest: GuestAgent,
+  of: string,
+  records: Buffer[] = [],
+): Promise<{ bytes: Buffer; count: bigint }> {
+  const call = guest.call(METHOD.tree, Buffer.concat([record(0x40, of), ...records]));
+  const { errno, answer } = await call.result;
+  if (errno !== 0) throw new Error(answer.toString());
+  return { bytes: Buffer.concat(call.output), count: answer.readBigUInt64BE(0) };
+}
+
+async function plant(
+  guest: GuestAgent,
+  at: string,
+  entries: Buffer,
+  records: Buffer[] = [],
+): Promise<bigint> {
+  const call = guest.call(METHOD.plant, Buffer.concat([record(0x40, at), ...records]));
+  await call.input(entries);
+  const { errno, answer } = await call.result;
+  if (errno !== 0) throw new Error(answer.toString());
+  return answer.readBigUInt64BE(0);
+}
+
+function parseEntries(bytes: Buffer): Entry[] {
+  let at = 0;
+  const take = (): Buffer => {
+    const length = bytes.readUInt32BE(at);
+    at += 4 + length;
+    return bytes.subarray(at - length, at);
+  };
+  const entries: Entry[] = [];
+  while (at < bytes.length) {
+    const head = take();
+    const records = new Map<number, Buffer>();
+    for (let from = 0; from < head.length;) {
+      const end = from + 8 + head.readUInt32BE(from + 4);
+      records.set(head.readUInt16BE(from), head.subarray(from + 8, end));
+      from = end;
+    }
+    const content: Buffer[] = [];
+    const isFile = ((records.get(0x61)?.readUInt32BE(0) ?? 0) & 0o170000) === 0o100000;
+    if (isFile && !records.has(0x63)) {
+      for (let piece = take(); piece.length > 0; piece = take()) content.push(piece);
+    }
+    entries.push({ name: records.get(0x60) ?? Buffer.alloc(0), records, content: Buffer.concat(content) });
+  }
+  return entries;
+}
+
+function fileEntry(name: string, content: string): Buffer {
+  const stat = Buffer.concat([u32(0o100644, 0, 0), u64(BigInt(content.length), 1n), u32(0, 0, 0)]);
+  const head = Buffer.concat([record(0x60, name), record(0x61, stat)]);
+  return Buffer.concat([u32(head.length), head, u32(content.length), Buffer.from(content), u32(0)]);
+}
 
 suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
   test('RUN before CONFIGURE is refused, PING is not', async () => {
@@ -222,6 +287,127 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     await events.until((call) => call.events.at(-1)?.payload.length === 0);
     events.send(FRAME.cancel);
     assert.equal((await events.result).errno, 125);
+  });
+
+  test('TREE tells a tree as it is, and PLANT makes the same', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    await guest.sh(
+      String.raw`mkdir -p /src/b/c /src/a; cd /src; echo one > a/file; ln a/file b/hard; ln -s ../../a/file b/c/link;
+      mknod b/null c 1 3; mknod fifo p; chown 1000:1001 a/file; chmod 4751 a/file; touch -d '2001-02-03 04:05:06' b;
+      : > "$(printf 'not\377utf8')"; dd if=/dev/zero of=hole bs=1 count=1 seek=300000 2>/dev/null; chmod 1777 a`,
+    );
+    const { bytes, count } = await tree(guest, '/src', [record(0x41)]);
+    const entries = parseEntries(bytes);
+    assert.deepEqual(
+      entries.map(({ name }) => name.toString('latin1')),
+      ['.', 'a', 'a/file', 'b', 'b/c', 'b/c/link', 'b/hard', 'b/null', 'fifo', 'hole', 'not\xffutf8'],
+    );
+    assert.equal(count, 11n);
+    assert.equal(
+      entries
+        .find(({ name }) => name.toString() === 'b/hard')
+        ?.records.get(0x63)
+        ?.toString(),
+      'a/file',
+    );
+    assert.equal(entries.find(({ name }) => name.toString() === 'hole')?.content.length, 300_001);
+
+    await guest.sh('mkdir -p /copy/a/in-the-way /copy/fifo/full; echo > /copy/b');
+    assert.equal(await plant(guest, '/copy', bytes), 11n);
+    const again = await tree(guest, '/copy', [record(0x41)]);
+    const kept = parseEntries(again.bytes).filter(({ name }) => name.toString() !== 'a/in-the-way');
+    assert.deepEqual(kept, entries);
+    assert.equal(
+      await guest.sh('cd /copy; ls a; [ a/file -ef b/hard ] && cat b/c/link'),
+      'file\nin-the-way\none\n',
+    );
+  });
+
+  test('TREE of one entry, with its data or bare, follows a link only when told to', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    await guest.sh('echo one > /file; ln -s /file /tmp/link');
+    const [alone] = parseEntries((await tree(guest, '/tmp/link')).bytes);
+    assert.equal(alone?.records.get(0x62)?.toString(), '/file');
+    const [followed] = parseEntries((await tree(guest, '/tmp/link', [record(0x42)])).bytes);
+    assert.equal(followed?.records.get(0x61)?.readBigUInt64BE(12), 4n);
+    assert.equal(followed?.content.toString(), 'one\n');
+    const bare = await tree(guest, '/file', [record(0x44)]);
+    assert.equal(bare.bytes.length, 4 + bare.bytes.readUInt32BE(0));
+    await assert.rejects(tree(guest, '/nonesuch'), /No such file or directory/);
+  });
+
+  test('TREE of the writable layer has its whiteouts, opaque directories and extended attributes', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    await guest.sh('rm /etc/passwd; rm -r /masked; mkdir /masked', { env: ['PATH=/bin'] });
+    const { bytes } = await tree(guest, '/', [record(0x41), record(0x43)]);
+    const entries = new Map(parseEntries(bytes).map((entry) => [entry.name.toString(), entry]));
+    const whiteout = entries.get('etc/passwd')?.records.get(0x61);
+    assert.equal(whiteout?.readUInt32BE(0), 0o020000);
+    assert.equal(whiteout?.readUInt32BE(32), 0);
+    assert.equal(entries.get('masked')?.records.get(0x64)?.toString(), 'trusted.overlay.opaque\0y');
+    // The same in an empty directory of it is a layer as well.
+    const merged = parseEntries((await tree(guest, '/', [record(0x41)])).bytes);
+    assert.ok(!merged.some(({ name }) => name.toString() === 'etc/passwd'));
+    assert.ok(merged.some(({ records }) => records.get(0x61)?.readUInt32BE(0) === 0o040755));
+  });
+
+  test('TREE and PLANT see what is mounted in the container, or are told not to', async () => {
+    await using guest = await GuestAgent.configured([
+      record(0x0d, texts('/volume', 'tmpfs', 'tmpfs', 'mode=755')),
+    ]);
+    const main = await guest.runIdle();
+    await guest.sh('echo one > /volume/file');
+    const names = async (records: Buffer[]): Promise<string[]> =>
+      parseEntries((await tree(guest, '/', [record(0x41), ...records])).bytes).map(({ name }) =>
+        name.toString(),
+      );
+    const seen = await names([]);
+    assert.ok(seen.includes('volume/file'));
+    assert.ok(seen.includes('proc') && !seen.some((name) => name.startsWith('proc/')));
+    const unmounted = await names([record(0x46)]);
+    assert.ok(unmounted.includes('volume') && !unmounted.includes('volume/file'));
+    await plant(guest, '/volume', fileEntry('planted', 'there'));
+    assert.equal(await guest.sh('cat /volume/planted'), 'there');
+    await assert.rejects(
+      plant(guest, '/', fileEntry('etc', ''), [record(0x45)]),
+      /cannot overwrite directory `etc`/,
+    );
+    main.send(FRAME.cancel);
+    assert.equal(await main.code(), 137);
+  });
+
+  test('PLANT never leaves the root filesystem', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    await guest.sh('mkdir /in; ln -s / /in/absolute; ln -s ../../../../.. /in/up');
+    for (const name of ['../x', '/x', 'a/../../x', 'a//b', '', '..']) {
+      await assert.rejects(plant(guest, '/in', fileEntry(name, 'bad')), /is no name of an entry/, name);
+    }
+    const where = path.join(guest.directory, 'escaped');
+    for (const link of ['absolute', 'up']) {
+      await plant(guest, '/in', fileEntry(`${link}${where}`, link));
+      assert.equal(existsSync(where), false);
+      assert.equal(await guest.sh(`cat ${where}`), link);
+    }
+    // A link that is in the way itself is replaced, and not followed.
+    await plant(guest, '/in', fileEntry('up', 'file'));
+    assert.equal(await guest.sh('cat /in/up'), 'file');
+  });
+
+  test('PLANT says what is wrong with entries that are cut off or malformed, and CANCEL ends it', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    const entry = fileEntry('x', 'content');
+    await assert.rejects(plant(guest, '/', entry.subarray(0, -6)), /cut off/);
+    await assert.rejects(plant(guest, '/', u32(0x7fffffff)), /an entry of/);
+    await assert.rejects(plant(guest, '/', Buffer.concat([u32(8), record(0x99)])), /malformed/);
+    const call = guest.call(METHOD.plant, record(0x40, '/'));
+    call.send(FRAME.data, Buffer.concat([Buffer.of(0), entry.subarray(0, 9)]));
+    call.send(FRAME.cancel);
+    assert.equal((await call.result).errno, 125);
   });
 
   test('who breaks the rules is no longer heard', async () => {

@@ -70,13 +70,13 @@ static void copy_up(int from, int to, const char *destination)
 		_exit(0);
 	}
 	close(ends[1]);
-	const char *error = pid < 0 ? strerror(errno) : plant_read(to, ends[0]);
-	int status = 0;
+	if (pid < 0)
+		fail(errno, "fork: %s", strerror(errno));
+	plant_read(to, ends[0]);
 	close(ends[0]);
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	if (error != NULL || status != 0)
-		fail(EIO, "cannot copy `%s`: %s", destination, error != NULL ? error : "it cannot be read");
+	int status;
+	if (waitpid(pid, &status, 0) < 0 || status != 0)
+		fail(EIO, "cannot copy `%s`", destination);
 }
 
 static void apply_after(const struct mount_options *options, int root, const char *destination)
@@ -279,6 +279,7 @@ void mounts_enter(const struct records *configuration, bool privileged)
 		make_guest_devices(root);
 	for_each_path(configuration, TAG_READONLY, root, make_readonly);
 	for_each_path(configuration, TAG_MASKED, root, mask);
+	report_root(root);
 	if (fchdir(root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		fail(errno, "pivot_root: %s", strerror(errno));
 	const struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };

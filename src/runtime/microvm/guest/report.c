@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What one report holds beside its kind, and a RESULT beside its errno. */
@@ -15,6 +16,13 @@ static int report = -1;
 void report_to(int fd)
 {
 	report = fd;
+}
+
+void close_all_but(int fd)
+{
+	if (fd > 3)
+		syscall(SYS_close_range, 3, fd - 1, 0);
+	syscall(SYS_close_range, fd + 1, ~0U, 0);
 }
 
 static void send_report(char kind, const void *data, size_t length)
@@ -49,17 +57,26 @@ void answer_text(const char *text, size_t length)
 	answer(text + ahead, length - ahead);
 }
 
-void report_terminal(int master)
+static void report_fd(char kind, int fd)
 {
-	char kind = 'T';
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	memcpy(CMSG_DATA(&control.header), &master, sizeof master);
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
 	struct iovec part = { &kind, 1 };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
 	sendmsg(report, &message, MSG_NOSIGNAL);
+}
+
+void report_terminal(int master)
+{
+	report_fd('T', master);
+}
+
+void report_root(int root)
+{
+	report_fd('R', root);
 }
 
 void report_executing(void)

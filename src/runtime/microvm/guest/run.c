@@ -88,6 +88,10 @@ static void main_ended(void)
 {
 	container.state = CONTAINER_ENDED;
 	container.ended_at = monotonic_ms();
+	/* It would keep the filesystem busy. */
+	if (container.root_fd >= 0)
+		close(container.root_fd);
+	container.root_fd = -1;
 	for (struct call *call = calls; call != NULL; call = call->next)
 		if (call->method == METHOD_RUN && call->pid > 0)
 			run_cancel(call);
@@ -98,6 +102,14 @@ static void resize(struct call *call)
 	const struct winsize size = { .ws_row = call->rows, .ws_col = call->columns };
 	if (call->terminal && call->out[0].fd >= 0)
 		ioctl(call->out[0].fd, TIOCSWINSZ, &size);
+}
+
+void run_terminal(struct call *call, int master)
+{
+	fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
+	call->in.fd = call->out[0].fd = master;
+	/* It may have changed since the process was started. */
+	resize(call);
 }
 
 void run_poll(struct call *call)

@@ -19,6 +19,18 @@ static pid_t fork_worker(void)
 	return 0;
 }
 
+/* What a worker needs beside its stdio, one after the other, and nothing else. */
+static void keep_open(int status)
+{
+	enum { STATUS = 3, ROOT, REST };
+	int here = fcntl(status, F_DUPFD, REST), root = container.root_fd < 0 ? -1 : fcntl(container.root_fd, F_DUPFD, REST);
+	dup2(here, STATUS);
+	if (root >= 0)
+		container.root_fd = dup2(root, ROOT);
+	syscall(SYS_close_range, root >= 0 ? REST : ROOT, ~0U, 0);
+	report_to(STATUS);
+}
+
 void worker_start(struct call *call, work *does)
 {
 	struct child_ends ends;
@@ -35,10 +47,9 @@ void worker_start(struct call *call, work *does)
 		call_fail(call, errno, "fork: %s", strerror(errno));
 	} else if (call->pid == 0) {
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		report_to(ends.status);
 		dup2(takes ? ends.in : null, STDIN_FILENO);
 		dup2(ends.out, STDOUT_FILENO);
-		close(ends.out);
+		keep_open(ends.status);
 		does(&body);
 		answer(NULL, 0);
 	}
@@ -49,6 +60,7 @@ pid_t worker_fork(void (*does)(void))
 {
 	pid_t pid = fork_worker();
 	if (pid == 0) {
+		close_all_but(2);
 		does();
 		_exit(0);
 	}
