@@ -10,6 +10,7 @@
 enum { LOOK_MS = 200, LISTENING_MOST = PAYLOAD_MOST - 256, TABLE_MOST = 1 << 20 };
 
 static int oom_file = -1;
+static bool oom_changed;
 static int64_t next_look;
 
 void events_start(struct call *call)
@@ -66,8 +67,7 @@ static void oom_ready(void *subject, short events)
 	(void)subject;
 	(void)events;
 	/* What was read last is what the next change is measured by. */
-	if (pread(oom_file, ignored, sizeof ignored, 0) < 0)
-		next_look = 0;
+	oom_changed = pread(oom_file, ignored, sizeof ignored, 0) > 0;
 }
 
 void events_poll(void)
@@ -77,18 +77,20 @@ void events_poll(void)
 	if (!port_has_room())
 		return;
 	int64_t now = monotonic_ms();
+	uint64_t kills = oom_changed ? container_oom_kills() : 0;
 	for (struct call *call = calls; call != NULL; call = call->next) {
 		if (call->method != METHOD_EVENTS || call->done || call->body_came < call->body_length)
 			continue;
 		any = true;
-		uint64_t kills = container_oom_kills();
-		if (kills > call->oom_seen)
+		if (oom_changed && kills > call->oom_seen)
 			call_event(call, EVENT_OOM, NULL, 0);
-		call->oom_seen = kills;
+		if (oom_changed)
+			call->oom_seen = kills;
 		listeners = listeners || call->listeners;
 		if (call->listeners && now >= next_look)
 			look_at_listeners(call);
 	}
+	oom_changed = false;
 	if (listeners && now >= next_look)
 		next_look = now + LOOK_MS;
 	if (listeners)
