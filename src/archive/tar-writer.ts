@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { internal } from '#/base/errors.ts';
 import { encodePaxRecord, encodeTime, encodeXattrKey } from './pax.ts';
+import { fillHoles } from './holes.ts';
 import { inPieces } from './pieces.ts';
 import type { TarEntry, TarEntryType } from './tar-entry.ts';
 import { BLOCK, sealHeader } from './tar-header.ts';
@@ -37,7 +38,7 @@ async function* encode(
     yield encodeHeader({ ...entry, size });
     if ((entry.type ?? 'file') !== 'file' || size === 0) continue;
     let written = 0;
-    for await (const chunk of withHoles(data, { ...entry, size })) {
+    for await (const chunk of fillHoles(chunksOf(data), { ...entry, size })) {
       written += chunk.length;
       yield chunk;
     }
@@ -51,37 +52,8 @@ function zeros(length: number): Buffer {
   return Buffer.alloc(length);
 }
 
-async function* withHoles(
-  data: NewTarMember['data'],
-  entry: Pick<TarEntry, 'size' | 'sparse'>,
-): AsyncGenerator<Buffer> {
-  const chunks = data === undefined ? [] : Buffer.isBuffer(data) ? [data] : data;
-  if (entry.sparse === undefined) {
-    yield* chunks;
-    return;
-  }
-  let position = 0;
-  let range = 0;
-  for await (const chunk of chunks) {
-    let at = 0;
-    while (at < chunk.length) {
-      const { offset, length } = entry.sparse[range] ?? { offset: position, length: chunk.length };
-      yield* hole(offset - position);
-      position = Math.max(position, offset);
-      const piece = chunk.subarray(at, at + offset + length - position);
-      yield piece;
-      at += piece.length;
-      position += piece.length;
-      if (position === offset + length) range++;
-    }
-  }
-  yield* hole(entry.size - position);
-}
-
-const HOLE = Buffer.alloc(64 << 10);
-
-function* hole(length: number): Generator<Buffer> {
-  for (let left = length; left > 0; left -= HOLE.length) yield HOLE.subarray(0, Math.min(left, HOLE.length));
+function chunksOf(data: NewTarMember['data']): AsyncIterable<Buffer> | Iterable<Buffer> {
+  return data === undefined ? [] : Buffer.isBuffer(data) ? [data] : data;
 }
 
 /** The header block of a member, with an extended header before it where one is needed. */

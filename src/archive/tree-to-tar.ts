@@ -213,7 +213,7 @@ function attributesOf(stats: BigIntStats): { mode: number; uid: number; gid: num
 }
 
 /** What belongs to this host's mounts and policies, not to the files. */
-const LOCAL_XATTRS = /^(trusted\.overlay\.|security\.(selinux|ima|evm)$)/;
+export const LOCAL_XATTRS = /^(trusted\.overlay\.|security\.(selinux|ima|evm)$)/;
 
 function xattrsOf(path: Buffer): { xattrs?: Map<string, Buffer> } {
   let xattrs: Map<string, Buffer> | undefined;
@@ -232,7 +232,7 @@ const VFS_CAP_REVISION_3 = 0x03;
 const VFS_CAP_SIZE_2 = 20;
 
 /** A file's capabilities for the root of whoever unpacks it: a number from the user namespace here means nothing elsewhere. */
-function anyonesCapabilities(value: Buffer): Buffer {
+export function anyonesCapabilities(value: Buffer): Buffer {
   if (value[3] !== VFS_CAP_REVISION_3) return value;
   const kept = Buffer.from(value.subarray(0, VFS_CAP_SIZE_2));
   kept[3] = VFS_CAP_REVISION_2;

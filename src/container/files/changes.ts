@@ -1,9 +1,12 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { OPAQUE_XATTR } from '#/archive/member-path.ts';
+import { textOf } from '#/archive/tar-entry.ts';
 import { errnoCode } from '#/base/errors.ts';
+import { deviceNumbers } from '#/host/files.ts';
 import { getXattr } from '#/host/xattr.ts';
 import { type Owner, ownerInside } from '#/oci/id-mapping.ts';
+import type { GuestEntry, GuestFiles } from '#/runtime/runtime.ts';
 import type { Snapshotter } from '#/snapshot/snapshotter.ts';
 import type { ContainerRecord } from '../record.ts';
 
@@ -39,6 +42,58 @@ export function changesOf(snapshotter: Snapshotter, { id, idMapping }: Container
   return changes.sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
 }
 
+/** As changesOf(), of a container whose writable top only its guest may look into. The layers are to be mounted. */
+export async function guestChangesOf(
+  snapshotter: Snapshotter,
+  { id }: ContainerRecord,
+  files: GuestFiles,
+): Promise<FilesystemChange[]> {
+  const { layers } = snapshotter.mounts(id);
+  const image = new LayerStack(layers.map(({ directory }) => directory).reverse());
+  const upper = new Map<string, GuestEntry>();
+  for await (const entry of files.tree('/', { whole: true, upper: true, bare: true }))
+    upper.set(entry.name === '.' ? '' : `/${textOf(entry.name)}`, entry);
+  const changes: FilesystemChange[] = [];
+  const touched = new Set<string>();
+  for (const [at, entry] of upper) {
+    const changed = at === '' ? undefined : changeAt(image, at, entry);
+    if (changed !== undefined) changes.push(changed);
+    if (entry.xattrs?.get(OPAQUE_XATTR)?.toString() === 'y') {
+      for (const name of image.names(at)) {
+        if (!upper.has(`${at}/${name}`)) changes.push({ Path: `${at}/${name}`, Kind: 2 });
+      }
+    }
+  }
+  // A directory counts as modified when anything in it changed.
+  const known = new Set(changes.map((change) => change.Path));
+  for (const { Path } of changes) {
+    for (let at = Path.lastIndexOf('/'); at > 0; at = Path.lastIndexOf('/', at - 1))
+      touched.add(Path.slice(0, at));
+  }
+  for (const directory of touched) {
+    if (!known.has(directory) && !isOwnPlace(directory)) changes.push({ Path: directory, Kind: 0 });
+  }
+  return changes.sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
+}
+
+function changeAt(image: LayerStack, at: string, entry: GuestEntry): FilesystemChange | undefined {
+  if (isOwnPlace(at)) return undefined;
+  const before = image.find(at);
+  if (entry.major === 0 && entry.minor === 0 && (entry.mode & S_IFMT) === S_IFCHR) {
+    return before === undefined ? undefined : { Path: at, Kind: 2 };
+  }
+  if (before === undefined) return { Path: at, Kind: 1 };
+  const capability = entry.xattrs?.get(CAPABILITY)?.toString('hex');
+  const now = {
+    mode: BigInt(entry.mode),
+    device: `${entry.major}:${entry.minor}`,
+    owner: entry,
+    size: BigInt(entry.size),
+    mtimeNs: BigInt(entry.mtime) * SECOND + BigInt(entry.mtimeNanoseconds),
+  };
+  return differs(now, () => capability, before) ? { Path: at, Kind: 0 } : undefined;
+}
+
 interface Comparison {
   image: LayerStack;
   upper: string;
@@ -68,7 +123,7 @@ function collect(comparison: Comparison, directory: string, changes: FilesystemC
     else if (
       before !== undefined &&
       !own &&
-      (inside.length > 0 || differs(now, upper + at, before, ownerOf(now)))
+      (inside.length > 0 || differs(stateOf(now, ownerOf(now)), () => capabilityOf(upper + at), before))
     ) {
       changes.push({ Path: at, Kind: 0 });
     }
@@ -86,18 +141,40 @@ interface Found {
   file: string;
 }
 
-function differs(now: BigIntStats, file: string, before: Found, owner: Owner): boolean {
-  const then = before.stats;
-  if (now.mode !== then.mode || now.rdev !== then.rdev) return true;
-  if (owner.uid !== Number(then.uid) || owner.gid !== Number(then.gid)) return true;
-  if (now.isDirectory()) return false;
+/** What tells a file from another of the same name. */
+interface FileState {
+  mode: bigint;
+  device: string;
+  owner: Owner;
+  size: bigint;
+  mtimeNs: bigint;
+}
+
+function stateOf({ mode, rdev, size, mtimeNs }: BigIntStats, owner: Owner): FileState {
+  const { major, minor } = deviceNumbers(rdev);
+  return { mode, device: `${major}:${minor}`, owner, size, mtimeNs };
+}
+
+function differs(now: FileState, capability: () => string | undefined, before: Found): boolean {
+  const { uid, gid } = before.stats;
+  const then = stateOf(before.stats, { uid: Number(uid), gid: Number(gid) });
+  if (now.mode !== then.mode || now.device !== then.device) return true;
+  if (now.owner.uid !== then.owner.uid || now.owner.gid !== then.owner.gid) return true;
+  if ((Number(now.mode) & S_IFMT) === S_IFDIR) return false;
   // Layers keep whole seconds, as most tars do: sameFsTime() of moby's pkg/archive/changes_unix.go.
   const [a, b] = [now.mtimeNs, then.mtimeNs];
   const sameTime = a === b || (a / SECOND === b / SECOND && (a % SECOND === 0n || b % SECOND === 0n));
   if (!sameTime || now.size !== then.size) return true;
-  return getXattr(file, CAPABILITY)?.toString('hex') !== getXattr(before.file, CAPABILITY)?.toString('hex');
+  return capability() !== capabilityOf(before.file);
 }
 
+function capabilityOf(file: string): string | undefined {
+  return getXattr(file, CAPABILITY)?.toString('hex');
+}
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFCHR = 0o020000;
 const SECOND = 1_000_000_000n;
 const CAPABILITY = 'security.capability';
 

@@ -9,9 +9,13 @@ import { errnoCode, forbidden, invalid, notFound } from '#/base/errors.ts';
 import { refusalOfPath } from '#/host/refused-path.ts';
 import { openInRoot } from '#/host/rooted-file.ts';
 import { type Owner, ownerInside, ownerOutside } from '#/oci/id-mapping.ts';
-import { changesOf, type FilesystemChange } from './changes.ts';
+import { changesOf, type FilesystemChange, guestChangesOf } from './changes.ts';
 import type { Container } from '../containers.ts';
 import { type ContainerContext, publish } from '../context.ts';
+import { hasOwnKernel } from '../create/isolation.ts';
+import { followGuestLinks, guestRead, guestStat, guestUser, guestWrite } from './guest-files.ts';
+import { guestTar } from './guest-tar.ts';
+import { openGuest } from './open-guest.ts';
 import { openBareRoot, openRoot } from './open-root.ts';
 import { isRunning } from '../record.ts';
 import { followLinks, pathStat, type PathStat } from './path-stat.ts';
@@ -30,9 +34,14 @@ export class Files {
   /** What is at a path of the container; a link in the last place is not followed, unless a slash follows it. */
   async stat(reference: string, wanted: string): Promise<PathStat> {
     const container = this.#context.containers.get(reference);
-    await using root = await openRoot(this.#context, container);
     const absolute = absolutePath(wanted);
-    const found = openPath(root.fd, absolute, () => missing(wanted, reference));
+    const absent = (): Error => missing(wanted, reference);
+    if (this.#isGuest(container)) {
+      await using guest = await openGuest(this.#context, container);
+      return await guestStat(guest.files, absolute, absent);
+    }
+    await using root = await openRoot(this.#context, container);
+    const found = openPath(root.fd, absolute, absent);
     closeSync(found.fd);
     return pathStat(root.fd, absolute, found.stats);
   }
@@ -41,9 +50,17 @@ export class Files {
   async read(reference: string, wanted: string): Promise<{ stat: PathStat; tar: AsyncIterable<Buffer> }> {
     const container = this.#context.containers.get(reference);
     await using stack = new AsyncDisposableStack();
-    const root = stack.use(await openRoot(this.#context, container));
     const absolute = absolutePath(wanted);
-    const found = openPath(root.fd, absolute, () => missing(wanted, reference));
+    const absent = (): Error => missing(wanted, reference);
+    if (this.#isGuest(container)) {
+      const { files } = stack.use(await openGuest(this.#context, container));
+      const stat = await guestStat(files, absolute, absent);
+      publish(this.#context.events, container, 'archive-path');
+      const tar = await guestRead(files, absolute, stat, belowKernel);
+      return { stat, tar: held(tar, stack.move()) };
+    }
+    const root = stack.use(await openRoot(this.#context, container));
+    const found = openPath(root.fd, absolute, absent);
     stack.defer(() => closeSync(found.fd));
     const stat = pathStat(root.fd, absolute, found.stats);
     publish(this.#context.events, container, 'archive-path');
@@ -68,6 +85,7 @@ export class Files {
   ): Promise<void> {
     const container = this.#context.containers.get(reference);
     const { record } = container;
+    if (this.#isGuest(container)) return await this.#writeGuest(container, wanted, tar, options);
     await using root = await openRoot(this.#context, container);
     const target = followLinks(root.fd, absolutePath(wanted));
     const found = openPath(root.fd, target, () => missing(wanted, reference));
@@ -87,9 +105,33 @@ export class Files {
     publish(this.#context.events, container, 'extract-to-dir');
   }
 
+  async #writeGuest(
+    container: Container,
+    wanted: string,
+    tar: Readable,
+    options: { noOverwriteDirNonDir: boolean; copyUIDGID: boolean },
+  ): Promise<void> {
+    const { record } = container;
+    await using guest = await openGuest(this.#context, container);
+    const target = await followGuestLinks(guest.files, absolutePath(wanted));
+    refuseReadOnly(container, target);
+    const owner =
+      options.copyUIDGID && record.config.User ? await guestUser(guest.files, record.config.User) : undefined;
+    await guestWrite(guest.files, target, tar, {
+      keepKind: options.noOverwriteDirNonDir,
+      owner,
+      absent: () => missing(wanted, record.name),
+    });
+    publish(this.#context.events, container, 'extract-to-dir');
+  }
+
   /** What differs from the image, ordered by path. */
   async changes(reference: string): Promise<FilesystemChange[]> {
     const container = this.#context.containers.get(reference);
+    if (this.#isGuest(container)) {
+      await using guest = await openGuest(this.#context, container);
+      return await guestChangesOf(this.#context.snapshotter, container.record, guest.files);
+    }
     // Mounts the layers, and keeps a stopped container from starting meanwhile.
     await using _ = await openBareRoot(this.#context, container);
     return changesOf(this.#context.snapshotter, container.record);
@@ -99,9 +141,18 @@ export class Files {
   async export(reference: string): Promise<AsyncIterable<Buffer>> {
     const container = this.#context.containers.get(reference);
     await using stack = new AsyncDisposableStack();
+    if (this.#isGuest(container)) {
+      const { files } = stack.use(await openGuest(this.#context, container));
+      publish(this.#context.events, container, 'export');
+      return held(guestTar(files.tree('/', { whole: true, unmounted: true })), stack.move());
+    }
     const root = stack.use(await openBareRoot(this.#context, container));
     publish(this.#context.events, container, 'export');
     return held(treeToTar(`/proc/self/fd/${root.fd}`, insideOwners(container)), stack.move());
+  }
+
+  #isGuest({ record }: Container): boolean {
+    return hasOwnKernel(this.#context.runtimes.get(record.runtime));
   }
 
   #parent(stack: AsyncDisposableStack, root: number, absolute: string): number {

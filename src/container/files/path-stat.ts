@@ -37,21 +37,25 @@ export function pathStat(root: number, absolute: string, stats: BigIntStats): Pa
   return {
     name: path.posix.basename(absolute) || '/',
     size: Number(stats.size),
-    mode: goFileMode(stats),
+    mode: goFileMode(Number(stats.mode)),
     mtime: formatNanos(stats.mtimeNs),
     linkTarget: stats.isSymbolicLink() ? followLinks(root, absolute) : '',
   };
 }
 
-export function goFileMode(stats: BigIntStats): number {
-  const mode = Number(stats.mode);
-  let bits = mode & 0o777;
-  if (stats.isDirectory()) bits += GO_DIRECTORY;
-  else if (stats.isSymbolicLink()) bits += GO_SYMLINK;
-  else if (stats.isFIFO()) bits += GO_FIFO;
-  else if (stats.isSocket()) bits += GO_SOCKET;
-  else if (stats.isBlockDevice()) bits += GO_DEVICE;
-  else if (stats.isCharacterDevice()) bits += GO_DEVICE + GO_CHARACTER;
+/** Kinds of files in a mode (inode(7)), and what Go says for them. */
+const GO_KINDS: Record<number, number> = {
+  0o040000: GO_DIRECTORY,
+  0o120000: GO_SYMLINK,
+  0o010000: GO_FIFO,
+  0o140000: GO_SOCKET,
+  0o060000: GO_DEVICE,
+  0o020000: GO_DEVICE + GO_CHARACTER,
+};
+const S_IFMT = 0o170000;
+
+export function goFileMode(mode: number): number {
+  let bits = (mode & 0o777) + (GO_KINDS[mode & S_IFMT] ?? 0);
   if ((mode & 0o4000) !== 0) bits += GO_SETUID;
   if ((mode & 0o2000) !== 0) bits += GO_SETGID;
   if ((mode & 0o1000) !== 0) bits += GO_STICKY;

@@ -1,0 +1,131 @@
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { openCompressed } from '#/archive/compression.ts';
+import { byteString, textOf } from '#/archive/tar-entry.ts';
+import { errnoCode, invalid } from '#/base/errors.ts';
+import { formatNanos } from '#/base/time.ts';
+import type { Owner } from '#/oci/id-mapping.ts';
+import type { GuestEntry, GuestFiles, TreeOptions } from '#/runtime/runtime.ts';
+import { resolveUser } from '../start/user.ts';
+import { guestEntries, guestTar } from './guest-tar.ts';
+import { goFileMode, type PathStat } from './path-stat.ts';
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+/** The kernel's MAXSYMLINKS. */
+const MAX_LINKS = 40;
+const SMALL_FILE = 10 << 20;
+const ENTRY_ALONE: TreeOptions = { whole: false, bare: true };
+
+/** What is at a path; a link in the last place is not followed, unless a slash follows it. */
+export async function guestStat(files: GuestFiles, absolute: string, absent: () => Error): Promise<PathStat> {
+  const entry = await entryAt(files, absolute, absent);
+  return {
+    name: path.posix.basename(absolute) || '/',
+    size: entry.size,
+    mode: goFileMode(entry.mode),
+    mtime: formatNanos(BigInt(entry.mtime) * 1_000_000_000n + BigInt(entry.mtimeNanoseconds)),
+    linkTarget: isLink(entry) ? await followGuestLinks(files, absolute) : '',
+  };
+}
+
+/** A path as a tar, its members named from the path's last component on. `exclude` is called with a directory's path and a member's below it. */
+export async function guestRead(
+  files: GuestFiles,
+  absolute: string,
+  stat: PathStat,
+  exclude: (directory: string) => (member: string) => boolean,
+): Promise<Readable> {
+  const place = await followGuestLinks(files, path.posix.dirname(absolute));
+  const follow = /\/\.?$/.test(absolute);
+  const wanted = follow ? absolute : path.posix.join(place, path.posix.basename(absolute));
+  const tree = files.tree(wanted, { whole: true, follow });
+  return guestTar(tree, { as: byteString(stat.name), exclude: exclude(wanted) });
+}
+
+/** Unpacks a tar in a directory. */
+export async function guestWrite(
+  files: GuestFiles,
+  target: string,
+  tar: Readable,
+  { keepKind, owner, absent }: { keepKind: boolean; owner: Owner | undefined; absent: () => Error },
+): Promise<void> {
+  const entry = await entryAt(files, target, absent);
+  if ((entry.mode & S_IFMT) !== S_IFDIR) throw invalid('extraction point is not a directory');
+  const { stream } = await openCompressed(tar);
+  await files.plant(target, guestEntries(stream, owner), { keepKind });
+}
+
+/** The path without links that this one comes to; what does not exist is taken as a plain name. */
+export async function followGuestLinks(files: GuestFiles, absolute: string): Promise<string> {
+  const ahead = absolute.split('/').toReversed();
+  let done: string[] = [];
+  let links = 0;
+  for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      done.pop();
+      continue;
+    }
+    const entry = await lookAt(files, `/${[...done, name].join('/')}`, false);
+    if (entry === undefined || !isLink(entry)) {
+      done.push(name);
+      continue;
+    }
+    if (++links > MAX_LINKS) throw invalid(`too many levels of symbolic links in "${absolute}"`);
+    const target = textOf(entry.link ?? '');
+    if (target.startsWith('/')) done = [];
+    ahead.push(...target.split('/').toReversed());
+  }
+  return `/${done.join('/')}`;
+}
+
+async function entryAt(files: GuestFiles, absolute: string, absent: () => Error): Promise<GuestEntry> {
+  const follows = /\/\.?$/.test(absolute);
+  const entry = await lookAt(files, absolute, follows);
+  if (entry === undefined) throw absent();
+  if (follows && (entry.mode & S_IFMT) !== S_IFDIR) throw invalid(`lstat ${absolute}: not a directory`);
+  return entry;
+}
+
+/** Undefined when nothing is there. */
+async function lookAt(files: GuestFiles, absolute: string, follow: boolean): Promise<GuestEntry | undefined> {
+  try {
+    for await (const entry of files.tree(absolute, { ...ENTRY_ALONE, follow })) return entry;
+    return undefined;
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOTDIR') throw invalid(`lstat ${absolute}: not a directory`);
+    if (code === 'ELOOP') throw invalid(`lstat ${absolute}: too many levels of symbolic links`);
+    throw error;
+  }
+}
+
+/** What `user[:group]` is in the container's own passwd and group files. */
+export async function guestUser(files: GuestFiles, spec: string): Promise<Owner> {
+  const [passwd, group] = await Promise.all([
+    smallFile(files, '/etc/passwd'),
+    smallFile(files, '/etc/group'),
+  ]);
+  return resolveUser(spec, [], passwd, group);
+}
+
+/** A file's text; nothing of what is not there, is no file, or too large to be read. */
+async function smallFile(files: GuestFiles, absolute: string): Promise<string> {
+  try {
+    for await (const { data, size } of files.tree(absolute, { whole: false, follow: true })) {
+      const parts: Buffer[] = [];
+      if (size <= SMALL_FILE) for await (const piece of data ?? []) parts.push(piece);
+      return Buffer.concat(parts).toString('utf8');
+    }
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+  }
+  return '';
+}
+
+function isLink({ mode }: GuestEntry): boolean {
+  return (mode & S_IFMT) === S_IFLNK;
+}
