@@ -24,6 +24,8 @@ export interface Runtime {
   create(options: CreateTaskOptions): Promise<Task>;
   /** The task of an earlier engine process, from what its monitor left in `directory`; undefined when there is none. */
   load(id: string, directory: string): Promise<Task | undefined>;
+  /** Gives back what tasks have left that nobody knows any more; called once those that are known were loaded. */
+  tidy?(): void;
 }
 
 export interface CreateTaskOptions {
@@ -136,6 +138,56 @@ export interface JournalTarget {
   fields: Record<string, string>;
 }
 
+/**
+ * The files of a container whose kernel is its own. Nobody else may look into a filesystem that its processes could have made, so the
+ * guest does it. Names are byte strings (latin1), as tar entries have them.
+ */
+export interface GuestFiles {
+  /** Entries depth first, a directory before what is in it, in byte order. A file's data is to be read before the next entry. */
+  tree(path: string, options: TreeOptions): AsyncIterable<GuestEntry>;
+  /**
+   * Makes entries below a directory of the merged filesystem, replacing what is in the way; with `keepKind` a directory is not
+   * replaced by anything else, nor anything else by a directory: that is `EEXIST`, and its message names the entry.
+   */
+  plant(path: string, entries: AsyncIterable<GuestEntry>, options?: { keepKind?: boolean }): Promise<void>;
+}
+
+export interface TreeOptions {
+  /** All that is below; else the entry alone. */
+  whole: boolean;
+  /** A link at the path's end is followed. */
+  follow?: boolean;
+  /** The writable layer as it is on its disk, whiteouts and all, instead of the merged filesystem. */
+  upper?: boolean;
+  /** Without what is mounted in the merged filesystem. */
+  unmounted?: boolean;
+  /** Without the files' data. */
+  bare?: boolean;
+}
+
+export interface GuestEntry {
+  /** Relative to the tree's root; `.` for itself. */
+  name: string;
+  /** With the file's kind. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Bytes, for regular files. */
+  size: number;
+  mtime: number;
+  mtimeNanoseconds: number;
+  /** Of a device. */
+  major: number;
+  minor: number;
+  /** Where a symbolic link leads. */
+  link?: string;
+  /** The first of the names that a file with several has. */
+  hardLink?: string;
+  xattrs?: Map<string, Buffer>;
+  /** Exactly `size` bytes of a regular file that is no hard link. */
+  data?: AsyncIterable<Buffer>;
+}
+
 export interface Task {
   readonly id: string;
   /** Host pid of the container's first process; 0 before start. */
@@ -163,6 +215,10 @@ export interface Task {
    * nor the other ends of connections are part of it.
    */
   checkpoint(directory: string, options: { leaveRunning: boolean }): Promise<void>;
+  /** Only of a container whose kernel is its own. */
+  readonly files?: GuestFiles;
+  /** Renews a small file of the engine's that the guest has a copy of (`GuestOptions.files`). */
+  writeFile?(source: string): Promise<void>;
   /** Resolves, once and for ever, when the first process has ended and its log is whole. Never rejects. */
   readonly exited: Promise<Exit>;
   remove(): Promise<void>;

@@ -7,13 +7,14 @@ const EMPTY = Buffer.alloc(0);
 /** Streams are numbered by 16 bits. */
 const STREAM_LIMIT = 0x10000;
 
-/** What the agent, or hull-vm, said no to. `errno` is Linux's number. */
+/** What the agent, or hull-vm, said no to; `code` as Node's own errors have it. */
 export class GuestFailure extends Error {
-  readonly errno: number;
+  readonly code: string;
 
   constructor(errno: number, words: string) {
-    super(words || (getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`));
-    this.errno = errno;
+    const [code, meaning] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, `error ${errno}`];
+    super(words || meaning);
+    this.code = code;
   }
 }
 

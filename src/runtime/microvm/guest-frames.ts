@@ -23,6 +23,7 @@ export const METHOD = {
   plant: 0x0a,
   memory: 0x0b,
   events: 0x0c,
+  limit: 0x0d,
   // hull-vm answers these itself.
   started: 0x80,
   signal: 0x81,

@@ -117,7 +117,7 @@ const QEMU: QemuOptions = {
   backing: { kind: 'private' },
   agent: 'socket,fd=3',
   console: 'socket,fd=4',
-  qmp: 'unix:/run/vm/qmp,server=on,wait=off',
+  monitor: 'socket,fd=5',
   kernel: '/guest/vmlinux',
   initramfs: '/guest/initrd',
   firmware: '/usr/share/qemu',
@@ -126,11 +126,11 @@ const QEMU: QemuOptions = {
 
 test('qemuCommand() gives disks by descriptor, and lets nothing be opened for writing that is not', () => {
   const place = { address: '0x4.0x0', name: '', multifunction: true };
-  const command = qemuCommand({ ...QEMU, disks: [{ place, fd: 7, readonly: true }], incoming: 'fd:5' });
+  const command = qemuCommand({ ...QEMU, disks: [{ place, fd: 7, readonly: true }], incoming: true });
   assert.ok(command.includes('fd=7,set=7'));
   assert.ok(command.includes('virtio-blk-pci,drive=disk7,addr=0x4.0x0,multifunction=on'));
   assert.match(command.join(' '), /"filename":"\/dev\/fdset\/7","locking":"off","read-only":true/);
-  assert.match(command.join(' '), /x-ignore-shared=on -incoming fd:5/);
+  assert.match(command.join(' '), /-incoming defer/);
   assert.match(command.join(' '), /tsc_early_khz=2000000/);
   assert.doesNotMatch(
     qemuCommand({ ...QEMU, machine: { ...QEMU.machine, accelerator: 'kvm' } }).join(' '),

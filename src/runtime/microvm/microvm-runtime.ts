@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoCode, internal } from '#/base/errors.ts';
-import { mountTmpfs, unmount } from '#/host/mounts.ts';
+import { mountTmpfs } from '#/host/mounts.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
 import type { RuntimeResources, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { CreateTaskOptions, GuestOptions, Runtime, Task } from '../runtime.ts';
@@ -10,19 +10,27 @@ import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './c
 import { takeNetwork, type TakenNetwork } from './guest-network.ts';
 import { kernelRelease, SANDBOX } from './installation.ts';
 import { guestMemory, sandboxMemory } from './memory-size.ts';
-import { MicrovmTask, VM_DIRECTORY, VM_FILE, type VmFile } from './microvm-task.ts';
+import { MicrovmTask, removeShared, VM_FILE, type VmFile } from './microvm-task.ts';
 import { type MicrovmHost, type MicrovmHostOptions, openMicrovmHost } from './microvm-host.ts';
 import { PciSlots } from './pci-slots.ts';
-import { type Machine, qemuCommand, SHARE_TAG } from './qemu-command.ts';
+import {
+  incomingCommands,
+  type Machine,
+  type MemoryBacking,
+  qemuCommand,
+  SHARE_TAG,
+} from './qemu-command.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
 import { sandboxSpec } from './sandbox-spec.ts';
 import type { Template } from './templates.ts';
 
-/** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent and the console. */
-const FIRST_FD = 5;
+/** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent, the console and the control protocol. */
+const FIRST_FD = 6;
 /** The saved guest's memory, which hull-vm's library lets QEMU open for reading. */
 const RAM_FILE = '/run/ram';
+/** Sockets' paths are short. */
+const SHORT_ID = 12;
 const HULL_VM_FILE = '/run/hull-vm';
 /** What hull-vm needs until QEMU runs: to open what is the host's, to take QEMU's network away, to become somebody else. */
 const STARTING_CAPABILITIES = [
@@ -51,6 +59,8 @@ export class MicrovmRuntime implements Runtime {
   readonly name: string;
   readonly #options: MicrovmHostOptions;
   readonly #filters = new Map<string, Buffer>();
+  /** The tmpfs of the tasks that this engine knows. */
+  readonly #shared = new Set<string>();
   #host: Promise<MicrovmHost> | undefined;
 
   constructor(name: string, options: MicrovmHostOptions) {
@@ -73,8 +83,10 @@ export class MicrovmRuntime implements Runtime {
     };
     const template = await host.templates?.get(machine);
     const owner = ownerOf(id);
-    const shared = path.join(directory, VM_DIRECTORY);
-    mkdirSync(shared, { mode: 0o700 });
+    const shared = path.join(this.#options.runDirectory, id.slice(0, SHORT_ID));
+    removeShared(shared);
+    mkdirSync(shared, { recursive: true, mode: 0o700 });
+    this.#shared.add(shared);
     // The container's own, from which its execs are made; the sandbox has one beside it.
     writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
     const sandboxBundle = path.join(bundle, 'sandbox');
@@ -88,7 +100,7 @@ export class MicrovmRuntime implements Runtime {
       const plan = this.#plan({ host, spec, guest, io, machine, template, owner, network });
       const file = path.join(bundle, 'hull-vm');
       writeFileSync(file, plan.file, { mode: 0o600 });
-      const vm: VmFile = { owner, filter: plan.filter?.toString('base64') ?? '' };
+      const vm: VmFile = { shared, owner, filter: plan.filter?.toString('base64') ?? '' };
       writeFileSync(path.join(directory, VM_FILE), JSON.stringify(vm), { mode: 0o600 });
       const sandbox = sandboxSpec({
         root: host.installation.root,
@@ -121,7 +133,7 @@ export class MicrovmRuntime implements Runtime {
       });
       return new MicrovmTask(outer, directory, vm, this.#options.logger);
     } catch (error) {
-      unmount(shared, { lazy: true });
+      removeShared(shared);
       throw error;
     }
   }
@@ -134,8 +146,18 @@ export class MicrovmRuntime implements Runtime {
       if (errnoCode(error) === 'ENOENT') return undefined;
       throw error;
     }
+    this.#shared.add(vm.shared);
     const outer = await this.#options.sandboxes.load(id, directory);
     return outer && new MicrovmTask(outer, directory, vm, this.#options.logger);
+  }
+
+  /** Those of tasks that an earlier engine was about to start or to remove. */
+  tidy(): void {
+    const { runDirectory } = this.#options;
+    for (const name of existsSync(runDirectory) ? readdirSync(runDirectory) : []) {
+      const directory = path.join(runDirectory, name);
+      if (!this.#shared.has(directory)) removeShared(directory);
+    }
   }
 
   /** On first use: a host where no container is a microVM needs nothing for them. */
@@ -207,7 +229,7 @@ export class MicrovmRuntime implements Runtime {
           backing,
           agent: 'socket,fd=3',
           console: 'socket,fd=4',
-          qmp: 'unix:/run/vm/qmp,server=on,wait=off',
+          monitor: 'socket,fd=5',
           kernel: SANDBOX.kernel,
           initramfs: SANDBOX.initramfs,
           firmware: SANDBOX.firmware,
@@ -215,7 +237,7 @@ export class MicrovmRuntime implements Runtime {
           disks: [...layers, top],
           interfaces,
           ...(share === undefined ? {} : { share }),
-          ...(incoming === undefined ? {} : { incoming }),
+          incoming,
         }),
       )
       .numbers(TAG.owner, owner.uid, owner.gid)
@@ -265,18 +287,20 @@ export class MicrovmRuntime implements Runtime {
       open: (from: string, to: string, access: 'ro' | 'rw') => number;
       fd: () => number;
     },
-  ): { backing: Parameters<typeof qemuCommand>[0]['backing']; incoming?: string } {
-    if (template === undefined) return { backing: { kind: shared ? 'shared' : 'private' } };
+  ): { backing: MemoryBacking; incoming: boolean } {
+    if (template === undefined) {
+      return { backing: { kind: shared ? 'shared' : 'private' }, incoming: false };
+    }
     mounts.push({ to: RAM_FILE, from: template.ram });
-    const incoming = `fd:${open(template.state, '/run/state', 'ro')}`;
+    records.text(TAG.commands, incomingCommands(open(template.state, '/run/state', 'ro')));
     if (!shared) {
       records.text(TAG.preload, SANDBOX.ramLibrary);
-      return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming };
+      return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming: true };
     }
     // virtiofsd must see the guest's memory, so this guest has a copy of its own.
     const ram = fd();
     records.texts(TAG.ram, [String(ram), RAM_FILE]);
-    return { backing: { kind: 'file', path: `/proc/self/fd/${ram}`, share: true }, incoming };
+    return { backing: { kind: 'file', path: `/proc/self/fd/${ram}`, share: true }, incoming: true };
   }
 
   #filter(profile: RuntimeSeccomp): Buffer {

@@ -1,21 +1,23 @@
 import { chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { errnoCode, internal, messageOf, notImplemented } from '#/base/errors.ts';
+import { errnoCode, internal, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { unmount } from '#/host/mounts.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
 import type { Attachment, ExecOptions, ExecTask, Exit, Task, TaskStats, TerminalSize } from '../runtime.ts';
+import { GuestTree } from './guest-tree.ts';
 import { GuestConnection } from './guest-connection.ts';
 import { METHOD } from './guest-frames.ts';
 import { SANDBOX } from './installation.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
 
-/** In the task's directory: what the sandbox has as /run/vm, and what `load` needs. */
-export const VM_DIRECTORY = 'vm';
+/** In the task's directory: what `load` needs. */
 export const VM_FILE = 'vm.json';
 
 export interface VmFile {
+  /** A small tmpfs, which the sandbox has as /run/vm. */
+  shared: string;
   /** Whose hull-vm and QEMU are. */
   owner: { uid: number; gid: number };
   /** The main process's seccomp filter, base64, for its execs; nothing when it has none. */
@@ -39,6 +41,7 @@ interface VmExit {
 export class MicrovmTask implements Task {
   readonly id: string;
   readonly exited: Promise<Exit>;
+  readonly files = new GuestTree(() => this.#guest());
   readonly #outer: Task;
   readonly #directory: string;
   readonly #vm: VmFile;
@@ -64,8 +67,9 @@ export class MicrovmTask implements Task {
       const guest = await this.#guest();
       await guest.call(METHOD.started).result;
     } catch (error) {
+      // It may have run and ended before anybody asked; hull-vm has left what is true.
       const { startError } = await this.exited;
-      throw internal(startError ?? messageOf(error), { cause: error });
+      if (startError !== undefined) throw internal(startError, { cause: error });
     }
   }
 
@@ -81,7 +85,7 @@ export class MicrovmTask implements Task {
   async exec(options: ExecOptions): Promise<ExecTask> {
     const { process, io, user } = options;
     const name = `exec-${options.id.slice(0, 12)}`;
-    const file = path.join(this.#directory, VM_DIRECTORY, name);
+    const file = path.join(this.#vm.shared, name);
     const filter = this.#vm.filter === '' ? undefined : Buffer.from(this.#vm.filter, 'base64');
     const body = runBody(
       { ...process, terminal: io.terminal },
@@ -159,6 +163,12 @@ export class MicrovmTask implements Task {
     await this.#outer.update(resources);
   }
 
+  async writeFile(source: string): Promise<void> {
+    const content = Buffer.concat([Buffer.from(`${path.basename(source)}\0`), readFileSync(source)]);
+    const guest = await this.#guest();
+    await guest.call(METHOD.writeFile, new Records().add(TAG.file, content).encode()).result;
+  }
+
   async checkpoint(): Promise<void> {
     throw notImplemented('a microVM cannot be checkpointed');
   }
@@ -166,14 +176,12 @@ export class MicrovmTask implements Task {
   async remove(): Promise<void> {
     (await this.#connection?.catch(() => undefined))?.[Symbol.dispose]();
     await this.#outer.remove();
-    const shared = path.join(this.#directory, VM_DIRECTORY);
-    unmount(shared, { lazy: true });
-    rmSync(shared, { recursive: true, force: true });
+    removeShared(this.#vm.shared);
     rmSync(path.join(this.#directory, VM_FILE), { force: true });
   }
 
   #guest(): Promise<GuestConnection> {
-    this.#connection ??= GuestConnection.connect(path.join(this.#directory, VM_DIRECTORY, 'sock')).then(
+    this.#connection ??= GuestConnection.connect(path.join(this.#vm.shared, 'sock')).then(
       (connection) => {
         void connection.closed.then(() => (this.#connection = undefined));
         return connection;
@@ -199,7 +207,7 @@ export class MicrovmTask implements Task {
 
   #readExit(): VmExit {
     try {
-      const text = readFileSync(path.join(this.#directory, VM_DIRECTORY, 'exit'));
+      const text = readFileSync(path.join(this.#vm.shared, 'exit'));
       if (text.length > EXIT_LIMIT) return {};
       return asVmExit(JSON.parse(text.toString('utf8')));
     } catch (error) {
@@ -207,6 +215,12 @@ export class MicrovmTask implements Task {
       throw error;
     }
   }
+}
+
+/** Repeatable. */
+export function removeShared(directory: string): void {
+  unmount(directory, { lazy: true });
+  rmSync(directory, { recursive: true, force: true });
 }
 
 /** Who breaks out of QEMU can write that file: nothing in it is believed to be what it should be. */

@@ -35,11 +35,10 @@ export interface GuestInterface {
 export interface QemuOptions {
   machine: Machine;
   backing: MemoryBacking;
-  /** Chardev backends of the agent's port and of the console: `socket,fd=3`. */
+  /** Chardev backends of the agent's port, the console and the control protocol (QMP): `socket,fd=3`. */
   agent: string;
   console: string;
-  /** Where QEMU listens for its control protocol. */
-  qmp: string;
+  monitor: string;
   kernel: string;
   initramfs: string;
   /** Directory of the firmware. */
@@ -50,8 +49,8 @@ export interface QemuOptions {
   interfaces?: readonly GuestInterface[];
   /** A virtiofs of this tag, from whoever listens at `socket`. */
   share?: { place: PciPlace; socket: string; tag: string };
-  /** Goes on from what comes here: `fd:5`, or waits to be told (`defer`). */
-  incoming?: string;
+  /** Goes on from what it is told by `incomingCommands`, instead of booting. */
+  incoming?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -84,17 +83,27 @@ export function qemuCommand(options: QemuOptions): string[] {
       '-device',
       'virtio-rng-pci,rng=random,addr=0x3',
     ],
-    ['-qmp', options.qmp],
+    ['-chardev', `${options.monitor},id=monitor`, '-mon', 'chardev=monitor,mode=control'],
     ...(options.disks ?? []).map(diskOptions),
     ...(options.interfaces ?? []).map(interfaceOptions),
     options.share === undefined ? [] : shareOptions(options.share),
-    // The memory's file is there already: only the rest of the machine comes with the stream.
-    options.incoming === undefined
-      ? []
-      : ['-global', 'migration.x-ignore-shared=on', '-incoming', options.incoming],
+    options.incoming === true ? ['-incoming', 'defer'] : [],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
   ];
   return [QEMU_PROGRAM, ...parts.flat()];
+}
+
+/** What a saved guest's memory file is not part of: its migration stream. The same when it is saved and when it goes on. */
+export const IGNORE_SHARED = { capabilities: [{ capability: 'x-ignore-shared', state: true }] };
+
+/** QMP's commands that let a guest go on from the stream at a descriptor. */
+export function incomingCommands(fd: number): string {
+  const commands = [
+    { execute: 'qmp_capabilities' },
+    { execute: 'migrate-set-capabilities', arguments: IGNORE_SHARED },
+    { execute: 'migrate-incoming', arguments: { uri: `fd:${fd}` } },
+  ];
+  return commands.map((command) => `${JSON.stringify(command)}\n`).join('');
 }
 
 function acceleratorOptions(accelerator: Accelerator): string[] {

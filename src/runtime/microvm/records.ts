@@ -43,6 +43,9 @@ export const TAG = {
   whole: 0x41,
   follow: 0x42,
   upper: 0x43,
+  bare: 0x44,
+  keepKind: 0x45,
+  unmounted: 0x46,
   listeners: 0x50,
   // entries of a tree
   name: 0x60,
@@ -62,6 +65,7 @@ export const TAG = {
   run: 0x87,
   ram: 0x88,
   console: 0x89,
+  commands: 0x8a,
 } as const;
 
 const HEADER_SIZE = 8;

@@ -22,7 +22,7 @@ import { GuestConnection } from './guest-connection.ts';
 import { METHOD } from './guest-frames.ts';
 import { SANDBOX, type VmInstallation } from './installation.ts';
 import { Qmp } from './qmp.ts';
-import { type Machine, qemuCommand } from './qemu-command.ts';
+import { IGNORE_SHARED, type Machine, qemuCommand } from './qemu-command.ts';
 import { sandboxSpec } from './sandbox-spec.ts';
 
 /** A guest that has booted and was saved before it was told anything: every start goes on from it. */
@@ -142,7 +142,7 @@ export class Templates {
       backing: { kind: 'file', path: '/run/ram', share: true },
       agent: 'socket,path=/run/vm/agent,server=on,wait=off',
       console: 'null',
-      qmp: 'unix:/run/vm/qmp,server=on,wait=off',
+      monitor: 'socket,path=/run/vm/qmp,server=on,wait=off',
       kernel: SANDBOX.kernel,
       initramfs: SANDBOX.initramfs,
       firmware: SANDBOX.firmware,
@@ -178,9 +178,7 @@ export class Templates {
       await Promise.race([agent.call(METHOD.ping).result, late]);
     }
     await sleep(REPORTING_MS);
-    await qmp.execute('stop');
-    const capability = { capability: 'x-ignore-shared', state: true };
-    await qmp.execute('migrate-set-capabilities', { capabilities: [capability] });
+    await qmp.execute('migrate-set-capabilities', IGNORE_SHARED);
     const socket = path.join(shared, 'state');
     const saved = await receive(socket, state);
     chmodSync(socket, 0o666);

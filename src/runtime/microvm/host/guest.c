@@ -38,6 +38,10 @@ static void configured(uint32_t error, const unsigned char *answer, size_t lengt
 		vm_not_started(error, (const char *)answer, length);
 		return;
 	}
+	if (run_body.data == NULL) {
+		calls_tell_started(0, NULL);
+		return;
+	}
 	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, run_body.data, run_body.length);
 	is_open[STREAM_MAIN] = true;
 	stdio_begin();

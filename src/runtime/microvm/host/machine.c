@@ -70,6 +70,9 @@ static void take_record(struct machine *machine, const struct record *record)
 	case TAG_RUN:
 		machine->run = body;
 		break;
+	case TAG_COMMANDS:
+		machine->commands = body;
+		break;
 	case TAG_CONSOLE:
 		machine->console = true;
 		break;
@@ -81,13 +84,13 @@ static void take_record(struct machine *machine, const struct record *record)
 void machine_read(struct machine *machine, const char *path)
 {
 	static const enum tag tags[] = { TAG_OPEN, TAG_TAP, TAG_QEMU, TAG_PRELOAD, TAG_OWNER,
-					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE };
+					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS };
 	struct records records;
 	records.data = read_file(path, &records.length);
 	if (records.data == NULL)
 		give_up("read", path);
 	if (!records_valid(&records, tags, sizeof tags / sizeof *tags) || !record_has(&records, TAG_QEMU) ||
-	    !record_has(&records, TAG_OWNER) || !record_has(&records, TAG_CONFIGURE) || !record_has(&records, TAG_RUN)) {
+	    !record_has(&records, TAG_OWNER) || !record_has(&records, TAG_CONFIGURE)) {
 		errno = EINVAL;
 		give_up("use", path);
 	}
@@ -100,7 +103,8 @@ void machine_read(struct machine *machine, const char *path)
 	own_files(machine->uid, machine->gid);
 	for (size_t at = 0; record_next(&records, &at, &record);)
 		take_record(machine, &record);
-	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST) {
+	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST ||
+	    machine->commands.length > COMMANDS_MAX) {
 		errno = E2BIG;
 		give_up("use", path);
 	}

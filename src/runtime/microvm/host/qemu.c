@@ -17,13 +17,13 @@
 
 /* More than a socket or a pipe holds. */
 enum { LEFT_READS = 128 };
-enum { AGENT_FD = 3, CONSOLE_FD = 4, SHARES_FD = 3 };
+enum { AGENT_FD = 3, CONSOLE_FD = 4, MONITOR_FD = 5, SHARES_FD = 3 };
 static const char shares_path[] = "/run/vm/shares";
 
 pid_t qemu_pid;
 static pid_t shares_pid;
-static int console_fd = -1, words_fd = -1;
-static struct tail console, words;
+static int console_fd = -1, words_fd = -1, monitor_fd = -1;
+static struct tail console, words, answers;
 static bool shows_console;
 /* Why it ended; empty while it has not. */
 static char end_words[TAIL_SIZE + 128];
@@ -103,9 +103,10 @@ static void start_shares(const struct machine *machine, int output)
 
 int qemu_start(const struct machine *machine)
 {
-	int agent[2], serial[2], output[2];
+	int agent[2], serial[2], monitor[2], output[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, agent) != 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial) != 0 || pipe2(output, O_CLOEXEC) != 0)
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial) != 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) != 0 || pipe2(output, O_CLOEXEC) != 0)
 		give_up("start", machine->qemu[0]);
 	if (machine->shares != NULL)
 		start_shares(machine, output[1]);
@@ -113,16 +114,24 @@ int qemu_start(const struct machine *machine)
 	memcpy(files, machine->files, machine->files_count * sizeof *files);
 	files[machine->files_count] = (struct handed_file){ AGENT_FD, agent[1] };
 	files[machine->files_count + 1] = (struct handed_file){ CONSOLE_FD, serial[1] };
-	qemu_pid = start(machine->qemu, files, machine->files_count + 2, machine, output[1]);
+	files[machine->files_count + 2] = (struct handed_file){ MONITOR_FD, monitor[1] };
+	qemu_pid = start(machine->qemu, files, machine->files_count + 3, machine, output[1]);
 	close(agent[1]);
 	close(serial[1]);
+	close(monitor[1]);
 	close(output[1]);
 	for (size_t i = 0; i < machine->files_count; i++)
 		close(machine->files[i].fd);
 	console_fd = serial[0];
 	words_fd = output[0];
+	monitor_fd = monitor[0];
+	/* A few commands, which QEMU reads when it is ready; they fit into the socket. */
+	if (machine->commands.length > 0 &&
+	    write(monitor_fd, machine->commands.data, machine->commands.length) != (ssize_t)machine->commands.length)
+		give_up("command", machine->qemu[0]);
 	fcntl(console_fd, F_SETFL, O_NONBLOCK);
 	fcntl(words_fd, F_SETFL, O_NONBLOCK);
+	fcntl(monitor_fd, F_SETFL, O_NONBLOCK);
 	shows_console = machine->console;
 	return agent[0];
 }
@@ -166,8 +175,25 @@ static void words_ready(void *subject, short events)
 	listen_to(&words_fd, &words);
 }
 
+/* QEMU goes on when it could not do what it was told, and we do not. */
+static void monitor_ready(void *subject, short events)
+{
+	(void)subject;
+	(void)events;
+	char said[TAIL_SIZE + 1];
+	if (!listen_to(&monitor_fd, &answers))
+		return;
+	tail_copy(&answers, said);
+	if (strstr(said, "\"error\":") == NULL)
+		return;
+	tail_add(&words, said, strlen(said));
+	qemu_kill();
+}
+
 void qemu_poll(void)
 {
+	if (monitor_fd >= 0)
+		poll_add(monitor_fd, POLLIN, monitor_ready, NULL);
 	if (console_fd >= 0)
 		poll_add(console_fd, POLLIN, console_ready, NULL);
 	if (words_fd >= 0)

@@ -97,7 +97,7 @@ void tail_add(struct tail *tail, const char *data, size_t length);
 void tail_copy(const struct tail *tail, char text[TAIL_SIZE + 1]);
 
 /* machine.c: FILE of `run`. */
-enum { FIRST_FD = 5, LAST_FD = 255 };
+enum { FIRST_FD = 6, LAST_FD = 255, COMMANDS_MAX = 4096 };
 struct handed_file {
 	int number; /* in QEMU */
 	int fd;
@@ -110,7 +110,9 @@ struct machine {
 	bool console;
 	uid_t uid;
 	gid_t gid;
-	struct records configure, run;
+	struct records configure;
+	struct records run; /* no data: there is no main process */
+	struct records commands; /* for QEMU's control protocol */
 };
 /* Opens what it names. */
 void machine_read(struct machine *machine, const char *path);

@@ -48,6 +48,7 @@ enum method {
 	METHOD_PLANT = 0x0a,
 	METHOD_MEMORY = 0x0b,
 	METHOD_EVENTS = 0x0c,
+	METHOD_LIMIT = 0x0d,
 	/* hull-vm's own */
 	METHOD_STARTED = 0x80,
 	METHOD_SIGNAL = 0x81,

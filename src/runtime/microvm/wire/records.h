@@ -69,6 +69,7 @@ enum tag {
 	TAG_RUN,
 	TAG_RAM,
 	TAG_CONSOLE,
+	TAG_COMMANDS,
 };
 
 struct record {
