@@ -1,5 +1,6 @@
 import { chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoCode, internal, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { unmount } from '#/host/mounts.ts';
@@ -25,6 +26,7 @@ export interface VmFile {
 }
 
 const SIGKILL = 9;
+const START_POLL_MS = 5;
 const EVENT_OOM = 2;
 /** A guest that lives ends a process at once, and has its disk to write. */
 const KILL_DEADLINE_MS = 10_000;
@@ -63,13 +65,19 @@ export class MicrovmTask implements Task {
 
   async start(): Promise<void> {
     await this.#outer.start();
-    try {
-      const guest = await this.#guest();
-      await guest.call(METHOD.started).result;
-    } catch (error) {
-      // It may have run and ended before anybody asked; hull-vm has left what is true.
-      const { startError } = await this.exited;
-      if (startError !== undefined) throw internal(startError, { cause: error });
+    // hull-vm listens a moment after its container has started, and no more once its guest has ended.
+    for (;;) {
+      try {
+        const guest = await this.#guest();
+        await guest.call(METHOD.started).result;
+        return;
+      } catch (error) {
+        const exit = await Promise.race([this.exited, sleep(START_POLL_MS)]);
+        if (exit === undefined) continue;
+        // It may have run and ended before anybody asked; hull-vm has left what is true.
+        if (exit.startError !== undefined) throw internal(exit.startError, { cause: error });
+        return;
+      }
     }
   }
 
