@@ -4,10 +4,10 @@ import { defaultSpec } from '#/oci/default-spec.ts';
 import { configureBody, type GuestSetup } from './configure-body.ts';
 import { guestMemory, sandboxMemory } from './memory-size.ts';
 import { PCI_PLACES, PciSlots } from './pci-slots.ts';
-import { qemuCommand, type QemuOptions } from './qemu-command.ts';
+import { qemuCommand, type QemuOptions, shareCommands } from './qemu-command.ts';
 import { decodeRecords, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
-import { sandboxSpec } from './sandbox-spec.ts';
+import { type SandboxOptions, sandboxSpec } from './sandbox-spec.ts';
 
 const MIB = 2 ** 20;
 
@@ -138,20 +138,47 @@ test('qemuCommand() gives disks by descriptor, and lets nothing be opened for wr
   );
 });
 
-test('sandboxSpec() gives QEMU nothing of the host but its files', () => {
+const SANDBOX_OPTIONS: Omit<SandboxOptions, 'files'> = {
+  root: '/installed/root',
+  args: ['/hull-vm'],
+  owner: { uid: 5, gid: 5 },
+  capabilities: [],
+  accelerator: 'tcg',
+  cgroupsPath: '/hull/x',
+  resources: {},
+  terminal: false,
+  architecture: 'x64',
+  kernel: '6.1',
+};
+
+test('qemuCommand() leaves a share out of a guest that comes in, and shareCommands() brings it', () => {
+  const share = { place: new PciSlots().next(), socket: '/run/vm/shares', tag: 'hull' };
+  assert.match(
+    qemuCommand({ ...QEMU, share }).join(' '),
+    /-device vhost-user-fs-pci,chardev=shares,tag=hull/,
+  );
+  const incoming = qemuCommand({ ...QEMU, share, incoming: true }).join(' ');
+  assert.match(incoming, / -S -device pcie-root-port,id=shares-port,/);
+  assert.doesNotMatch(incoming, /vhost-user-fs/);
+  const [add, go] = shareCommands('hull').trimEnd().split('\n');
+  assert.match(add ?? '', /"driver":"vhost-user-fs-pci".*"bus":"shares-port"/);
+  assert.equal(go, '{"execute":"cont"}');
+});
+
+test('sandboxSpec() shows what is mounted below a share, and lets virtiofsd have its files open', () => {
   const spec = sandboxSpec({
-    root: '/installed/root',
-    args: ['/hull-vm'],
-    owner: { uid: 5, gid: 5 },
-    capabilities: [],
-    files: [{ to: '/run/layer0', from: '/store/a.erofs' }],
-    accelerator: 'tcg',
-    cgroupsPath: '/hull/x',
-    resources: {},
-    terminal: false,
-    architecture: 'x64',
-    kernel: '6.1',
+    ...SANDBOX_OPTIONS,
+    files: [{ to: '/run/shares/0', from: '/data', recursive: true }],
+    openFiles: 5000,
   });
+  const share = spec.mounts.find(({ destination }) => destination === '/run/shares/0');
+  assert.deepEqual(share?.options, ['rbind', 'rslave', 'nosuid', 'nodev', 'noexec', 'ro']);
+  assert.equal(spec.linux.rootfsPropagation, 'rslave');
+  assert.deepEqual(spec.process.rlimits?.[0], { type: 'RLIMIT_NOFILE', soft: 5000, hard: 5000 });
+});
+
+test('sandboxSpec() gives QEMU nothing of the host but its files', () => {
+  const spec = sandboxSpec({ ...SANDBOX_OPTIONS, files: [{ to: '/run/layer0', from: '/store/a.erofs' }] });
   assert.deepEqual(spec.root, { path: '/installed/root', readonly: true });
   assert.deepEqual(spec.process.capabilities?.bounding, []);
   assert.equal(spec.process.noNewPrivileges, true);

@@ -3,6 +3,7 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import path from 'node:path';
 import { errnoCode, internal } from '#/base/errors.ts';
 import { mountTmpfs } from '#/host/mounts.ts';
+import { ownLimits } from '#/host/own-limits.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
 import type { RuntimeResources, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { CreateTaskOptions, GuestOptions, Runtime, Task } from '../runtime.ts';
@@ -19,10 +20,11 @@ import {
   type MemoryBacking,
   qemuCommand,
   SHARE_TAG,
+  shareCommands,
 } from './qemu-command.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
-import { sandboxSpec } from './sandbox-spec.ts';
+import { type SandboxOptions, sandboxSpec } from './sandbox-spec.ts';
 import type { Template } from './templates.ts';
 
 /** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent, the console and the control protocol. */
@@ -40,16 +42,18 @@ const STARTING_CAPABILITIES = [
   'CAP_SETUID',
   'CAP_SYS_ADMIN',
 ];
-/** What virtiofsd needs besides, to make files for whoever in the guest asks. */
+/** What virtiofsd needs besides, to make files for whoever in the guest asks; CAP_SETPCAP to give up all others. */
 const SHARING_CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_FOWNER',
   'CAP_FSETID',
   'CAP_MKNOD',
   'CAP_SETFCAP',
+  'CAP_SETPCAP',
   'CAP_SYS_CHROOT',
 ];
 const ENTROPY_BYTES = 64;
+const SHARED_FILES = 2 ** 20;
 
 /**
  * Runs each container as a microVM: QEMU under hull-vm, in a sandbox that is an OCI container under the same monitor. So stdio, logs, exits and
@@ -115,6 +119,7 @@ export class MicrovmRuntime implements Runtime {
           { to: '/run/vm', from: shared, writable: true },
           ...plan.mounts,
         ],
+        ...(plan.shares ? { openFiles: mostOpenFiles() } : {}),
         accelerator: machine.accelerator,
         ...(netns === undefined ? {} : { netns }),
         cgroupsPath: spec.linux.cgroupsPath ?? '',
@@ -198,8 +203,8 @@ export class MicrovmRuntime implements Runtime {
       return nextFd++;
     };
     const { sources, files, shares } = bindSources(spec, guest);
-    for (const [order, source] of shares.entries())
-      mounts.push({ to: `/run/shares/${order}`, from: source, writable: true });
+    for (const [order, { source, writable, recursive }] of shares.entries())
+      mounts.push({ to: `/run/shares/${order}`, from: source, writable, recursive });
     const places = new PciSlots();
     const layers = guest.layers.map((file, order) => ({
       place: places.next(),
@@ -298,6 +303,7 @@ export class MicrovmRuntime implements Runtime {
       return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming: true };
     }
     // virtiofsd must see the guest's memory, so this guest has a copy of its own.
+    records.text(TAG.commandsIn, shareCommands(SHARE_TAG));
     const ram = fd();
     records.texts(TAG.ram, [String(ram), RAM_FILE]);
     return { backing: { kind: 'file', path: `/proc/self/fd/${ram}`, share: true }, incoming: true };
@@ -313,7 +319,7 @@ export class MicrovmRuntime implements Runtime {
   }
 }
 
-type Mounts = { to: string; from: string; writable?: boolean }[];
+type Mounts = SandboxOptions['files'][number][];
 
 /** Nobody of the host, and hardly ever the same for two VMs. */
 function ownerOf(id: string): { uid: number; gid: number } {
@@ -325,28 +331,48 @@ function ownerOf(id: string): { uid: number; gid: number } {
 function bindSources(
   spec: RuntimeSpec,
   guest: GuestOptions,
-): { sources: Map<string, string>; files: Map<string, Buffer>; shares: string[] } {
+): { sources: Map<string, string>; files: Map<string, Buffer>; shares: Share[] } {
   const sources = new Map<string, string>();
   const files = new Map<string, Buffer>();
-  const shares: string[] = [];
-  for (const { type, source = '', destination } of spec.mounts) {
-    if (type !== 'bind' || sources.has(source) || destination === INIT_IN_CONTAINER) continue;
-    if (guest.files.includes(source)) {
+  const shares = new Map<string, Share>();
+  for (const { type, source = '', destination, options = [] } of spec.mounts) {
+    if (type !== 'bind' || destination === INIT_IN_CONTAINER) continue;
+    const writable = !options.includes('ro') && !options.includes('rro');
+    const recursive = options.includes('rbind');
+    const known = shares.get(source);
+    if (known !== undefined) {
+      // Once for all places, so that they show the same at the same time; each place has its own limits in the guest.
+      known.writable ||= writable;
+      known.recursive ||= recursive;
+    } else if (guest.files.includes(source)) {
       const name = path.basename(source);
       files.set(name, readFileSync(source));
       sources.set(source, `${GUEST_FILES}/${name}`);
     } else {
-      sources.set(source, `${GUEST_SHARES}/${shares.length}`);
-      shares.push(source);
+      sources.set(source, `${GUEST_SHARES}/${shares.size}`);
+      shares.set(source, { source, writable, recursive });
     }
   }
-  return { sources, files, shares };
+  return { sources, files, shares: [...shares.values()] };
+}
+
+/** What of the host virtiofsd may show. */
+interface Share {
+  source: string;
+  writable: boolean;
+  /** With what is mounted below. */
+  recursive: boolean;
 }
 
 function virtiofsd(): string[] {
   const options =
     'source=/run/shares,sandbox=chroot,xattr,posix_acl,announce_submounts,cache=auto,flock,posix_lock';
   return [SANDBOX.virtiofsd, '--fd=3', '-f', '-o', options];
+}
+
+/** virtiofsd keeps one open for each file that its guest knows. */
+function mostOpenFiles(): number {
+  return Math.min(SHARED_FILES, ownLimits().hard.RLIMIT_NOFILE ?? SHARED_FILES);
 }
 
 /** What limits the VM as a whole. The number of processes is the guest's own affair. */

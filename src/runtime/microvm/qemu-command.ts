@@ -59,6 +59,7 @@ export const QEMU_PROGRAM = '/usr/bin/qemu-system-x86_64';
 /** What the guest's agent looks for (protocol.md). */
 export const AGENT_PORT = 'hull.agent';
 export const SHARE_TAG = 'hull';
+const SHARE_PORT = 'shares-port';
 
 /** QEMU's command line; pure. */
 export function qemuCommand(options: QemuOptions): string[] {
@@ -86,7 +87,7 @@ export function qemuCommand(options: QemuOptions): string[] {
     ['-chardev', `${options.monitor},id=monitor`, '-mon', 'chardev=monitor,mode=control'],
     ...(options.disks ?? []).map(diskOptions),
     ...(options.interfaces ?? []).map(interfaceOptions),
-    options.share === undefined ? [] : shareOptions(options.share),
+    options.share === undefined ? [] : shareOptions(options.share, options.incoming === true),
     options.incoming === true ? ['-incoming', 'defer'] : [],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
   ];
@@ -98,11 +99,22 @@ export const IGNORE_SHARED = { capabilities: [{ capability: 'x-ignore-shared', s
 
 /** QMP's commands that let a guest go on from the stream at a descriptor. */
 export function incomingCommands(fd: number): string {
-  const commands = [
+  const events = { capabilities: [{ capability: 'events', state: true }] };
+  return commandLines([
     { execute: 'qmp_capabilities' },
     { execute: 'migrate-set-capabilities', arguments: IGNORE_SHARED },
+    { execute: 'migrate-set-capabilities', arguments: events },
     { execute: 'migrate-incoming', arguments: { uri: `fd:${fd}` } },
-  ];
+  ]);
+}
+
+/** What is said when it has come in and has a share: QEMU brings no guest in while there is such a device. */
+export function shareCommands(tag: string): string {
+  const device = { driver: 'vhost-user-fs-pci', chardev: 'shares', tag, bus: SHARE_PORT };
+  return commandLines([{ execute: 'device_add', arguments: device }, { execute: 'cont' }]);
+}
+
+function commandLines(commands: readonly object[]): string {
   return commands.map((command) => `${JSON.stringify(command)}\n`).join('');
 }
 
@@ -164,13 +176,15 @@ function interfaceOptions({ place, fd, mac }: GuestInterface): string[] {
   ];
 }
 
-function shareOptions({ place, socket, tag }: NonNullable<QemuOptions['share']>): string[] {
-  return [
-    '-chardev',
-    `socket,id=shares,path=${socket}`,
-    '-device',
-    `vhost-user-fs-pci,chardev=shares,tag=${tag},${pci(place)}`,
-  ];
+/** A guest that comes in is stopped until its share is there, in a port that needs no power switched on. */
+function shareOptions(
+  { place, socket, tag }: NonNullable<QemuOptions['share']>,
+  incoming: boolean,
+): string[] {
+  const device = incoming
+    ? ['-S', '-device', `pcie-root-port,id=${SHARE_PORT},power_controller_present=off,${pci(place)}`]
+    : ['-device', `vhost-user-fs-pci,chardev=shares,tag=${tag},${pci(place)}`];
+  return ['-chardev', `socket,id=shares,path=${socket}`, ...device];
 }
 
 function pci({ address, multifunction }: PciPlace): string {

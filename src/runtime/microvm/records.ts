@@ -66,6 +66,7 @@ export const TAG = {
   ram: 0x88,
   console: 0x89,
   commands: 0x8a,
+  commandsIn: 0x8b,
 } as const;
 
 const HEADER_SIZE = 8;

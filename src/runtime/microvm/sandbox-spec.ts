@@ -17,9 +17,11 @@ export interface SandboxOptions {
   /** Who the first process is. */
   owner: { uid: number; gid: number };
   capabilities: readonly string[];
-  /** Path in the sandbox -> path on the host. */
-  files: readonly { to: string; from: string; writable?: boolean }[];
+  /** Path in the sandbox -> path on the host; `recursive`: with what is mounted below it, now and later. */
+  files: readonly { to: string; from: string; writable?: boolean; recursive?: boolean }[];
   accelerator: Accelerator;
+  /** How many files each process may have open; 1024 without it. */
+  openFiles?: number;
   /** A network namespace with the tap interfaces; one with nothing in it without. */
   netns?: string;
   cgroupsPath: string;
@@ -44,6 +46,7 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
   const { owner, capabilities, architecture, kernel } = options;
   const spec = defaultSpec({ cgroupVersion: 2, privileged: false, shm: false });
   const caps = [...capabilities];
+  const openFiles = options.openFiles ?? MAX_FILES;
   spec.process = {
     args: [...options.args],
     cwd: '/',
@@ -52,7 +55,7 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
     capabilities: { bounding: caps, effective: caps, permitted: caps },
     noNewPrivileges: true,
     rlimits: [
-      { type: 'RLIMIT_NOFILE', soft: MAX_FILES, hard: MAX_FILES },
+      { type: 'RLIMIT_NOFILE', soft: openFiles, hard: openFiles },
       { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
     ],
     ...(options.oomScoreAdj === undefined ? {} : { oomScoreAdj: options.oomScoreAdj }),
@@ -67,11 +70,17 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
     ...spec.mounts.filter(({ destination }) => ['/proc', '/dev', '/dev/pts'].includes(destination)),
     tmpfs('/run'),
     tmpfs('/tmp'),
-    ...options.files.map(({ to, from, writable }) => ({
+    ...options.files.map(({ to, from, writable, recursive }) => ({
       destination: to,
       type: 'bind',
       source: from,
-      options: ['bind', 'rprivate', 'nosuid', 'nodev', 'noexec', writable === true ? 'rw' : 'ro'],
+      options: [
+        ...(recursive === true ? ['rbind', 'rslave'] : ['bind', 'rprivate']),
+        'nosuid',
+        'nodev',
+        'noexec',
+        writable === true ? 'rw' : 'ro',
+      ],
     })),
   ];
   const namespaces: RuntimeNamespace[] = [
@@ -82,6 +91,7 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
     ...spec.linux,
     namespaces,
     cgroupsPath: options.cgroupsPath,
+    rootfsPropagation: options.files.some(({ recursive }) => recursive) ? 'rslave' : 'rprivate',
     devices,
     resources: {
       ...options.resources,

@@ -73,6 +73,9 @@ static void take_record(struct machine *machine, const struct record *record)
 	case TAG_COMMANDS:
 		machine->commands = body;
 		break;
+	case TAG_COMMANDS_IN:
+		machine->commands_in = body;
+		break;
 	case TAG_CONSOLE:
 		machine->console = true;
 		break;
@@ -84,7 +87,7 @@ static void take_record(struct machine *machine, const struct record *record)
 void machine_read(struct machine *machine, const char *path)
 {
 	static const enum tag tags[] = { TAG_OPEN, TAG_TAP, TAG_QEMU, TAG_PRELOAD, TAG_OWNER,
-					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS };
+					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS, TAG_COMMANDS_IN };
 	struct records records;
 	records.data = read_file(path, &records.length);
 	if (records.data == NULL)
@@ -104,7 +107,7 @@ void machine_read(struct machine *machine, const char *path)
 	for (size_t at = 0; record_next(&records, &at, &record);)
 		take_record(machine, &record);
 	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST ||
-	    machine->commands.length > COMMANDS_MAX) {
+	    machine->commands.length > COMMANDS_MAX || machine->commands_in.length > COMMANDS_MAX) {
 		errno = E2BIG;
 		give_up("use", path);
 	}

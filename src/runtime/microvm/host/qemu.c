@@ -25,6 +25,8 @@ static pid_t shares_pid;
 static int console_fd = -1, words_fd = -1, monitor_fd = -1;
 static struct tail console, words, answers;
 static bool shows_console;
+/* What is not said yet. */
+static struct records commands_in;
 /* Why it ended; empty while it has not. */
 static char end_words[TAIL_SIZE + 128];
 static char shares_end[TAIL_SIZE + 128];
@@ -101,6 +103,13 @@ static void start_shares(const struct machine *machine, int output)
 	close(listener);
 }
 
+/* QEMU reads them when it is ready; they fit into the socket. */
+static void command(const struct records *commands)
+{
+	if (commands->length > 0 && write(monitor_fd, commands->data, commands->length) != (ssize_t)commands->length)
+		give_up("command", "QEMU");
+}
+
 int qemu_start(const struct machine *machine)
 {
 	int agent[2], serial[2], monitor[2], output[2];
@@ -125,10 +134,8 @@ int qemu_start(const struct machine *machine)
 	console_fd = serial[0];
 	words_fd = output[0];
 	monitor_fd = monitor[0];
-	/* A few commands, which QEMU reads when it is ready; they fit into the socket. */
-	if (machine->commands.length > 0 &&
-	    write(monitor_fd, machine->commands.data, machine->commands.length) != (ssize_t)machine->commands.length)
-		give_up("command", machine->qemu[0]);
+	command(&machine->commands);
+	commands_in = machine->commands_in;
 	fcntl(console_fd, F_SETFL, O_NONBLOCK);
 	fcntl(words_fd, F_SETFL, O_NONBLOCK);
 	fcntl(monitor_fd, F_SETFL, O_NONBLOCK);
@@ -184,6 +191,11 @@ static void monitor_ready(void *subject, short events)
 	if (!listen_to(&monitor_fd, &answers))
 		return;
 	tail_copy(&answers, said);
+	/* The event MIGRATION, of a guest that comes in. */
+	if (commands_in.length > 0 && strstr(said, "\"status\": \"completed\"") != NULL) {
+		command(&commands_in);
+		commands_in.length = 0;
+	}
 	if (strstr(said, "\"error\":") == NULL)
 		return;
 	tail_add(&words, said, strlen(said));

@@ -112,7 +112,7 @@ struct machine {
 	gid_t gid;
 	struct records configure;
 	struct records run; /* no data: there is no main process */
-	struct records commands; /* for QEMU's control protocol */
+	struct records commands, commands_in; /* for QEMU's control protocol, at once and when a guest has come in */
 };
 /* Opens what it names. */
 void machine_read(struct machine *machine, const char *path);

@@ -72,6 +72,7 @@ static const struct {
 	[TAG_RAM] = { TEXTS, 2 },
 	[TAG_CONSOLE] = { NOTHING, 0 },
 	[TAG_COMMANDS] = { BYTES, 0 },
+	[TAG_COMMANDS_IN] = { BYTES, 0 },
 };
 
 bool record_next(const struct records *records, size_t *at, struct record *record)

@@ -70,6 +70,7 @@ enum tag {
 	TAG_RAM,
 	TAG_CONSOLE,
 	TAG_COMMANDS,
+	TAG_COMMANDS_IN,
 };
 
 struct record {
