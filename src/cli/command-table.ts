@@ -43,6 +43,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   ),
   entry('checkpoint rm', ['checkpoint remove'], 'Remove a checkpoint', () => import('./checkpoint/rm.ts')),
   entry(
+    'compare',
+    [],
+    'Run an image as a container and as a microVM, and measure both',
+    () => import('./compare/compare.ts'),
+  ),
+  entry(
     'completion',
     [],
     'Print the completion script of a shell',

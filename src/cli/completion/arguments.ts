@@ -5,6 +5,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Source[]>> = {
   'checkpoint create': ['running'],
   'checkpoint ls': ['containers'],
   'checkpoint rm': ['containers', 'checkpoints'],
+  compare: ['images'],
   completion: [['bash', 'zsh']],
   'container attach': ['running'],
   'container commit': ['containers', 'images'],

@@ -45,6 +45,7 @@ const ANYWHERE: Readonly<Record<string, Source>> = {
   'security-opt': ['apparmor=', 'label=', 'no-new-privileges', 'seccomp=', 'systempaths=unconfined'],
   signal: SIGNALS,
   'stop-signal': SIGNALS,
+  svg: 'files',
   tlscacert: 'files',
   tlscert: 'files',
   tlskey: 'files',
