@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <linux/utsname.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static void set_names(const struct records *body)
 	char *host = record_text(body, TAG_HOSTNAME), *domain = record_text(body, TAG_DOMAINNAME);
 	if (host != NULL && sethostname(host, strlen(host)) != 0)
 		fail(errno, "sethostname: %s", strerror(errno));
-	if (domain != NULL && setdomainname(domain, strlen(domain)) != 0)
+	/* As much as there is room for, as writing to the sysctl does it. */
+	if (domain != NULL && setdomainname(domain, strnlen(domain, __NEW_UTS_LEN)) != 0)
 		fail(errno, "setdomainname: %s", strerror(errno));
 }
 

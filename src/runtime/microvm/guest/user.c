@@ -71,6 +71,16 @@ static bool find_entry(struct database *database, const char *path, const char *
 	return false;
 }
 
+/* Nobody's name; in other words when it is a number that no id can be. */
+static _Noreturn void unknown(const char *kind, const char *name, const char *file)
+{
+	char *end;
+	strtol(name, &end, 10);
+	if (end != name && *end == '\0')
+		fail(EINVAL, "uids and gids must be in range 0-%d", INT_MAX);
+	fail(EINVAL, "unable to find %s %s: no matching entries in %s file", kind, name, file);
+}
+
 static gid_t find_group(const char *name)
 {
 	struct database groups;
@@ -83,7 +93,7 @@ static gid_t find_group(const char *name)
 	} else if (parse_id(name, &gid)) {
 		return gid;
 	}
-	fail(EINVAL, "unable to find group %s: no matching entries in group file", name);
+	unknown("group", name, "group");
 }
 
 static void add_group(struct user *user, gid_t gid)
@@ -124,7 +134,7 @@ void user_find(struct user *user, const char *text, const struct record *groups)
 			add_memberships(user, users.fields[0]);
 		close_database(&users);
 	} else if (!parse_id(name, &user->uid)) {
-		fail(EINVAL, "unable to find user %s: no matching entries in passwd file", name);
+		unknown("user", name, "passwd");
 	}
 	if (group != NULL && group[0] != '\0')
 		user->gid = find_group(group);
