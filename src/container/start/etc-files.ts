@@ -1,5 +1,5 @@
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
-import { errnoCode } from '#/base/errors.ts';
+import { errnoCode, messageOf } from '#/base/errors.ts';
 import { hostnameFile, hostsFile, withAddress } from '#/network/hosts-file.ts';
 import { mappedRoot } from '#/oci/id-mapping.ts';
 import { parseNetworkMode } from '../namespace-modes.ts';
@@ -66,7 +66,7 @@ function hostsOfHost(): string {
 }
 
 /** A container that has started may have another address: those that run and have a link to it are told. */
-export function updateParentsHosts(context: ContainerContext, record: ContainerRecord): void {
+export async function updateParentsHosts(context: ContainerContext, record: ContainerRecord): Promise<void> {
   const address = record.endpoints.find(({ ipv4 }) => ipv4 !== undefined)?.ipv4?.address;
   if (address === undefined) return;
   for (const parent of context.containers.parents(record.id)) {
@@ -78,5 +78,12 @@ export function updateParentsHosts(context: ContainerContext, record: ContainerR
     }
     // In place: the container has this very file mounted.
     writeFileSync(file, text);
+    try {
+      await parent.task?.writeFile?.(file);
+    } catch (error) {
+      // It may just end.
+      const details = { container: parent.id, error: messageOf(error) };
+      context.logger.warn("Cannot renew a guest's hosts file", details);
+    }
   }
 }

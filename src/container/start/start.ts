@@ -185,7 +185,7 @@ async function run(
     health: hasHealthcheck(record.config.Healthcheck) ? newHealth(record.state.health) : undefined,
   });
   context.containers.save(container);
-  updateParentsHosts(context, record);
+  await updateParentsHosts(context, record);
   publish(context.events, container, 'start');
 }
 
