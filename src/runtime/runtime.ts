@@ -50,6 +50,8 @@ export interface GuestOptions {
   /** File with the ext4 filesystem of what the container writes. */
   top: string;
   user: GuestUser;
+  /** Whether its first process sees every device that the guest has. */
+  privileged: boolean;
   /** Sources of bind mounts that are small files of the engine's: the guest has copies, which `writeFile` renews. */
   files: readonly string[];
 }

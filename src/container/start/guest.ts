@@ -23,6 +23,7 @@ export function guestOptions(
     layers: files.filter((file) => file !== undefined),
     top: disk.file,
     user: { user: record.config.User ?? '', groups: record.hostConfig.GroupAdd ?? [] },
+    privileged: record.hostConfig.Privileged ?? false,
     files: etcFiles,
   };
 }

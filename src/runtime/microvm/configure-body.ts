@@ -37,6 +37,9 @@ const DEFAULT_DEVICES: readonly (readonly [path: string, major: number, minor: n
   ['/dev/tty', 5, 0],
 ];
 
+/** Microseconds; the kernel's default. */
+const CPU_PERIOD = 100_000;
+
 /** The body of CONFIGURE; pure. */
 export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
   const body = new Records();
@@ -89,10 +92,15 @@ function addMount(body: Records, mount: RuntimeMount, sources: ReadonlyMap<strin
 
 /** What holds inside the guest; limits of the whole VM are the sandbox's. */
 function cgroupFiles(spec: RuntimeSpec): [string, string][] {
-  const { pids, memory, unified } = spec.linux.resources ?? {};
+  const { cpu, pids, memory, unified } = spec.linux.resources ?? {};
   const files = Object.entries(unified ?? {});
   if (memory?.limit !== undefined && memory.limit > 0) {
     files.push(['memory.max', String(memory.limit)], ['memory.swap.max', '0']);
+  }
+  if (memory?.reservation !== undefined) files.push(['memory.low', String(memory.reservation)]);
+  // The host keeps to it, too; here programs read it, and make themselves as wide as it is.
+  if (cpu?.quota !== undefined && cpu.quota > 0) {
+    files.push(['cpu.max', `${cpu.quota} ${cpu.period ?? CPU_PERIOD}`]);
   }
   if (pids !== undefined && pids.limit > 0) files.push(['pids.max', String(pids.limit)]);
   return files;

@@ -47,7 +47,11 @@ test('configureBody() says what the specification does, in the guest’s words',
   const spec = defaultSpec({ cgroupVersion: 2 });
   spec.hostname = 'db';
   spec.linux.sysctl = { 'net.core.somaxconn': '9', 'kernel.domainname': 'lan' };
-  spec.linux.resources = { pids: { limit: 7 }, memory: { limit: 64 * MIB } };
+  spec.linux.resources = {
+    pids: { limit: 7 },
+    memory: { limit: 64 * MIB, reservation: 32 * MIB },
+    cpu: { quota: 50_000 },
+  };
   spec.root = { path: '', readonly: true };
   spec.mounts = [
     { destination: '/etc/hosts', type: 'bind', source: '/etc-on-host/hosts', options: ['rbind', 'ro'] },
@@ -63,6 +67,8 @@ test('configureBody() says what the specification does, in the guest’s words',
   assert.deepEqual(texts(TAG.init), ['']);
   assert.deepEqual(texts(TAG.rootReadonly), ['']);
   assert.deepEqual(texts(TAG.cgroup).toSorted(), [
+    'cpu.max\x0050000 100000\0',
+    'memory.low\x0033554432\0',
     'memory.max\x0067108864\0',
     'memory.swap.max\x000\0',
     'pids.max\x007\0',

@@ -270,6 +270,7 @@ export class MicrovmRuntime implements Runtime {
         TAG.run,
         runBody(spec.process, {
           ...guest.user,
+          privileged: guest.privileged,
           stdin: io.stdin,
           ...(io.size === undefined ? {} : { size: io.size }),
           ...(filter === undefined ? {} : { filter }),
