@@ -19,6 +19,7 @@ export const DIFFERENCES: Record<string, string> = {
   'resources: what cannot be updated comes back as a warning':
     'dockerd takes limits in an update that it never looks at; Hull says which it leaves alone',
   'mounts: a read-only bind is so for what is mounted below': 'options of API 1.44',
+  'mounts: a read-only bind leaves what is mounted below as it is where told to': 'options of API 1.44',
   'mounts: a bind makes its source where it is told to': 'an option of API 1.42',
   'mounts: a part of a volume, and nothing outside it': 'an option of API 1.45',
   'storage limits: a container writes no more than it may': 'dockerd needs xfs with project quotas for this',

@@ -1,19 +1,28 @@
 import { after, before, describe, test } from 'node:test';
 
-import { PATIENCE, startDaemon, type Daemon, type DaemonOptions, type EngineName } from '../daemons.ts';
+import { PATIENCE, startDaemon, type Daemon, type DaemonOptions } from '../daemons.ts';
 import { busyboxImage, dockerArchive, layeredImage } from '../test-images.ts';
 import { assertNoLeaks, hostSnapshot, type HostSnapshot } from '../leaks.ts';
 import { Api } from './client.ts';
 import { DIFFERENCES, HOST_DIFFERENCES } from './differences.ts';
+import { BEHIND_BOTH_WALLS, NOT_IN_VM } from './walls.ts';
+
+/** `vm` is Hull with microVMs for containers. */
+type TestedEngine = 'hull' | 'vm' | 'docker';
 
 /**
- * Runs the same checks against Hull and against a real dockerd, so that what they hold Hull to is what Docker does.
- * `HULL_TEST_ENGINES=hull` (or `docker`) picks one.
+ * Runs the same checks against Hull, against a real dockerd, so that what they hold Hull to is what Docker does, and against Hull with
+ * microVMs. `HULL_TEST_ENGINES=hull` (or `docker`, `vm`) picks one.
  */
-const ENGINES = process.env.HULL_TEST_ENGINES?.split(',') as EngineName[] | undefined;
+const ENGINES = process.env.HULL_TEST_ENGINES?.split(',') as TestedEngine[] | undefined;
+const VM_ALL = process.env.HULL_TEST_VM_ALL === '1';
+const VM_FLAGS = ['--default-runtime=vm', '--vm-accelerator=tcg'];
 
 export interface Checks {
-  /** One named check. Where the table of differences lists it, dockerd must fail it: a difference that has gone is an error too. */
+  /**
+   * One named check. Where the table of differences lists it, dockerd must fail it: a difference that has gone is an error too.
+   * What the second wall's table lists is left out there.
+   */
   check: (name: string, run: (api: Api, daemon: Daemon) => Promise<void>) => void;
 }
 
@@ -27,10 +36,11 @@ export interface EngineOptions extends DaemonOptions {
 export function onEveryEngine(
   subject: string,
   define: (checks: Checks) => void,
-  byDefault: readonly EngineName[] = ['hull', 'docker'],
+  byDefault: readonly TestedEngine[] = ['hull', 'vm', 'docker'],
   options: EngineOptions = {},
 ): void {
   for (const engine of ENGINES ?? byDefault) {
+    if (engine === 'vm' && !VM_ALL && !BEHIND_BOTH_WALLS.has(subject)) continue;
     describe(`${subject} on ${engine}`, () => {
       let daemon: Daemon;
       let snapshot: HostSnapshot;
@@ -38,21 +48,27 @@ export function onEveryEngine(
       before(async () => {
         snapshot = hostSnapshot();
         prepared = options.prepare?.();
-        daemon = await startDaemon(engine, options);
+        daemon = await (engine === 'vm'
+          ? startDaemon('hull', { ...options, flags: [...VM_FLAGS, ...(options.flags ?? [])] })
+          : startDaemon(engine, options));
+        const api = new Api(daemon.socket);
         const archive = dockerArchive([busyboxImage(), layeredImage()]);
-        await new Api(daemon.socket).post('/images/load?quiet=1', archive).is(200);
+        await api.post('/images/load?quiet=1', archive).is(200);
+        // The first guest boots, the others go on from where it was saved.
+        if (engine === 'vm') await api.output('true');
       });
       after(async () => {
         await daemon[Symbol.asyncDispose]();
         prepared?.[Symbol.dispose]();
-        if (engine === 'hull') await assertNoLeaks(snapshot, [daemon.directory]);
+        if (engine !== 'docker') await assertNoLeaks(snapshot, [daemon.directory]);
       });
       define({
         check: (name, run) => {
+          const key = `${subject}: ${name}`;
+          const reason = exceptions(engine)[key];
+          if (engine === 'vm' && !VM_ALL && reason !== undefined) return;
           test(name, { timeout: CHECK_TIMEOUT_MS }, async () => {
-            const key = `${subject}: ${name}`;
-            const reason = engine === 'docker' ? DIFFERENCES[key] : undefined;
-            const api = new Api(daemon.socket, { described: engine === 'hull' });
+            const api = new Api(daemon.socket, { described: engine !== 'docker' });
             try {
               await run(api, daemon);
             } catch (error) {
@@ -63,10 +79,15 @@ export function onEveryEngine(
               await daemon.removeContainers();
             }
             if (reason !== undefined)
-              throw new Error(`dockerd does this too now: drop the difference "${reason}"`);
+              throw new Error(`${engine} does this too now: drop the difference "${reason}"`);
           });
         },
       });
     });
   }
+}
+
+function exceptions(engine: TestedEngine): Record<string, string> {
+  if (engine === 'hull') return {};
+  return engine === 'vm' ? NOT_IN_VM : DIFFERENCES;
 }

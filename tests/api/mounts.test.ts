@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 import { type Daemon, mountsUnder } from '../daemons.ts';
 import { type Api, demultiplex, field } from './client.ts';
@@ -182,34 +193,90 @@ onEveryEngine('mounts', ({ check }) => {
     });
   });
 
+  const touchedBelow = async (
+    api: Api,
+    source: string,
+    BindOptions: Body | undefined,
+    NonReadOnly = false,
+  ): Promise<Body> => {
+    const mount = { Type: 'bind', Source: source, Target: '/m', ReadOnly: !NonReadOnly, BindOptions };
+    const touches = { Image: 'busybox', Cmd: ['touch', '/m/inner/a'], HostConfig: { Mounts: [mount] } };
+    const id = field(await api.post('/v1.45/containers/create', touches).is(201), 'Id');
+    const started = await api.post(`/containers/${id}/start`).reply();
+    if (started.status !== 204) return JSON.parse(started.body.toString()) as Body;
+    const waited = await api.post(`/containers/${id}/wait`).is(200);
+    return { code: Number(field(waited, 'StatusCode')) };
+  };
+
   check('a read-only bind is so for what is mounted below', async (api, daemon) => {
     const source = sourceOf(daemon, 'read');
     mkdirSync(path.join(source, 'inner'));
-    const touches = { Image: 'busybox', Cmd: ['touch', '/m/inner/a'] };
-    const codeOf = async (BindOptions: Body | undefined, NonReadOnly = false): Promise<Body> => {
-      const mount = { Type: 'bind', Source: source, Target: '/m', ReadOnly: !NonReadOnly, BindOptions };
-      const created = await api
-        .post('/v1.45/containers/create', { ...touches, HostConfig: { Mounts: [mount] } })
-        .is(201);
-      const id = field(created, 'Id');
-      const started = await api.post(`/containers/${id}/start`).reply();
-      if (started.status !== 204) return JSON.parse(started.body.toString()) as Body;
-      const waited = await api.post(`/containers/${id}/wait`).is(200);
-      return { code: Number(field(waited, 'StatusCode')) };
-    };
     await withMount(path.join(source, 'inner'), async () => {
-      assert.deepEqual(await codeOf(undefined), { code: 1 });
-      assert.deepEqual(await codeOf({ ReadOnlyForceRecursive: true }), { code: 1 });
-      assert.deepEqual(await codeOf({ ReadOnlyNonRecursive: true }), { code: 0 });
-      assert.deepEqual(await codeOf({ ReadOnlyNonRecursive: true, ReadOnlyForceRecursive: true }), {
+      assert.deepEqual(await touchedBelow(api, source, undefined), { code: 1 });
+      assert.deepEqual(await touchedBelow(api, source, { ReadOnlyForceRecursive: true }), { code: 1 });
+      const both = { ReadOnlyNonRecursive: true, ReadOnlyForceRecursive: true };
+      assert.deepEqual(await touchedBelow(api, source, both), {
         message: 'mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive',
       });
-      assert.deepEqual(await codeOf({ ReadOnlyNonRecursive: true }, true), {
+      assert.deepEqual(await touchedBelow(api, source, { ReadOnlyNonRecursive: true }, true), {
         message: 'mount options conflict: !ReadOnly && BindOptions.ReadOnlyNonRecursive',
       });
       // Without what is mounted below, there is the directory under it.
-      assert.deepEqual(await codeOf({ NonRecursive: true }), { code: 1 });
+      assert.deepEqual(await touchedBelow(api, source, { NonRecursive: true }), { code: 1 });
     });
+  });
+
+  check('a read-only bind leaves what is mounted below as it is where told to', async (api, daemon) => {
+    const source = sourceOf(daemon, 'left');
+    mkdirSync(path.join(source, 'inner'));
+    await withMount(path.join(source, 'inner'), async () => {
+      assert.deepEqual(await touchedBelow(api, source, { ReadOnlyNonRecursive: true }), { code: 0 });
+    });
+  });
+
+  check('owners, modes, links and attributes are the same on both sides of a bind', async (api, daemon) => {
+    const source = sourceOf(daemon, 'kept');
+    writeFileSync(path.join(source, 'theirs'), 'x');
+    chownSync(path.join(source, 'theirs'), 7, 8);
+    chmodSync(path.join(source, 'theirs'), 0o4640);
+    symlinkSync('theirs', path.join(source, 'link'));
+    const line =
+      'cd /m; stat -c "%u %g %a" theirs; readlink link; echo y > mine; chown 1000:9 mine; chmod 2751 mine; ' +
+      'ln mine other; ln -s mine away; mkdir dir; chmod 1777 dir; mkfifo pipe; rm theirs; mv link moved';
+    assert.equal(await stdout(api, line, { Binds: [`${source}:/m`] }), '7 8 4640\ntheirs\n');
+    const mine = statSync(path.join(source, 'mine'));
+    assert.deepEqual([mine.uid, mine.gid, mine.mode & 0o7777, mine.nlink], [1000, 9, 0o2751, 2]);
+    assert.equal(readlinkSync(path.join(source, 'away')), 'mine');
+    assert.equal(statSync(path.join(source, 'dir')).mode & 0o7777, 0o1777);
+    assert.equal(statSync(path.join(source, 'pipe')).isFIFO(), true);
+    assert.deepEqual(readdirSync(source).toSorted(), ['away', 'dir', 'mine', 'moved', 'other', 'pipe']);
+  });
+
+  check('what a user may in a bind is what he may on the host', async (api, daemon) => {
+    const source = sourceOf(daemon, 'users');
+    chmodSync(source, 0o755);
+    writeFileSync(path.join(source, 'secret'), 'x', { mode: 0o600 });
+    mkdirSync(path.join(source, 'own'));
+    chownSync(path.join(source, 'own'), 1000, 1000);
+    const { stdout: said } = await api.output(
+      'cat /m/secret 2>/dev/null || echo hidden; touch /m/x 2>/dev/null || echo refused; touch /m/own/x && stat -c %u /m/own/x',
+      { User: 'alice', HostConfig: { Binds: [`${source}:/m`] } },
+    );
+    assert.equal(said, 'hidden\nrefused\n1000\n');
+  });
+
+  check('a bind with more files than a process usually may open', async (api, daemon) => {
+    const source = sourceOf(daemon, 'many');
+    for (let count = 0; count < 1500; count++) writeFileSync(path.join(source, `f${count}`), '');
+    assert.equal(await stdout(api, 'ls -l /m | wc -l', { Binds: [`${source}:/m:ro`] }), '1501\n');
+  });
+
+  check('a pipe in a bind mount has its other end on the host', async (api, daemon) => {
+    const pipe = path.join(sourceOf(daemon, 'pipe'), 'pipe');
+    execFileSync('mkfifo', [pipe], { timeout: 5000 });
+    const reader = promisify(execFile)('cat', [pipe], { timeout: 5000 });
+    await api.run('echo through > /m/pipe', { HostConfig: { Binds: [`${path.dirname(pipe)}:/m`] } });
+    assert.equal((await reader).stdout, 'through\n');
   });
 
   check('what the mount of the source forbids stays forbidden', async (api, daemon) => {

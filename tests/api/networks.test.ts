@@ -211,7 +211,7 @@ onEveryEngine('networks', ({ check }) => {
     await api.get(`/containers/${id}/json`).is(200, { NetworkSettings: { Ports: { '81/tcp': null } } });
     await api.get('/containers/json').is(200, [{ Ports: [{ PrivatePort: 81, Type: 'tcp' }] }]);
   });
-  check('none has only loopback, host has all of it', async (api) => {
+  check('none has only loopback', async (api) => {
     assert.equal(
       (
         await api.output('ls /sys/class/net; ip -4 addr show lo | grep -c 127.0.0.1', {
@@ -220,6 +220,8 @@ onEveryEngine('networks', ({ check }) => {
       ).stdout,
       'lo\n1\n',
     );
+  });
+  check('the network of the host has all of it', async (api) => {
     const { stdout } = await api.output('hostname; ls /sys/class/net', {
       HostConfig: { NetworkMode: 'host' },
     });

@@ -14,7 +14,7 @@ const IS_V1 = existsSync('/sys/fs/cgroup/memory');
 async function limitOf(api: Api, id: string, v1: string, v2: string): Promise<string> {
   const { Id: exec } = (await api
     .post(`/containers/${id}/exec`, {
-      Cmd: ['cat', `/sys/fs/cgroup/${IS_V1 ? v1 : v2}`],
+      Cmd: ['sh', '-c', `cat /sys/fs/cgroup/${v1} 2>/dev/null || cat /sys/fs/cgroup/${v2}`],
       AttachStdout: true,
       AttachStderr: true,
       Tty: true,
