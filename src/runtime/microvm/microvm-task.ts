@@ -116,6 +116,7 @@ export class MicrovmTask implements Task {
         user: { uid, gid },
         capabilities: {},
         noNewPrivileges: true,
+        terminal: io.terminal,
       },
       io,
     });

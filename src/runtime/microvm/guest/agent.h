@@ -70,7 +70,7 @@ struct call {
 	struct output out[CHANNELS - 1];
 
 	/* RUN */
-	bool is_main, executing, started, terminal;
+	bool is_main, executing, started, terminal, terminal_came;
 	bool killed; /* by who called it, or with the main process */
 	/* Of the main process: what waits for the filesystems to be unmounted. */
 	bool tearing_down;

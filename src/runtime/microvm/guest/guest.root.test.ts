@@ -152,6 +152,10 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     const call = guest.run(['sh', '-c', 'tty; exit 4'], { records: [record(0x25, u16(0, 0))] });
     assert.equal(await call.code(), 4);
     assert.equal(call.text, '/dev/pts/0\r\n');
+    const early = guest.run(['cat'], { records: [record(0x25, u16(0, 0))] });
+    await early.input(Buffer.from('early\n\u0004'), false);
+    assert.equal(await early.code(), 0);
+    assert.equal(early.text, 'early\r\nearly\r\n');
     const interrupted = guest.run(['sleep', '1000'], { records: [record(0x25, u16(0, 0))] });
     await interrupted.started.promise;
     await interrupted.input(Buffer.from('\u0003'), false);

@@ -107,6 +107,7 @@ static void resize(struct call *call)
 void run_terminal(struct call *call, int master)
 {
 	fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
+	call->terminal_came = true;
 	call->in.fd = call->out[0].fd = master;
 	/* It may have changed since the process was started. */
 	resize(call);

@@ -135,7 +135,8 @@ void streams_take(struct call *call, const uint8_t *data, size_t length)
 	in->credit -= (uint32_t)length;
 	if (length == 0)
 		in->ended = true;
-	if (in->fd < 0 || in->ended) {
+	bool is_early = call->terminal && !call->terminal_came;
+	if ((in->fd < 0 && !is_early) || in->ended) {
 		in->owed += (uint32_t)length;
 		give_credit(call);
 		return;
