@@ -25,6 +25,9 @@ const AROUND = 'which processors a VM has, and how much of them, is set around i
 const BELOW =
   'a guest mounts what is mounted below a bind when it gets there, as read-only as the way it got there';
 
+const UNMAPPED =
+  'root in a guest is nobody outside without a user namespace; with one, mounts of the host are refused, where its ids would be the host’s';
+
 /** By "subject: check". With `HULL_TEST_VM_ALL=1` they are run and must fail: an exception that is none any more is an error. */
 export const NOT_IN_VM: Record<string, string> = {
   'isolation: the namespaces of the host where asked for': NAMESPACES,
@@ -69,4 +72,15 @@ export const NOT_IN_VM: Record<string, string> = {
   'devices: what is no device fails the start': DEVICES,
   'devices: devices without a driver fail the start': DEVICES,
   'devices: what was asked for is shown again': DEVICES,
+  'user namespaces: root inside is nobody outside': UNMAPPED,
+  'user namespaces: a volume is its root’s, and filled from the image with the owners there': UNMAPPED,
+  'user namespaces: a bind mount keeps its owners: what is the host’s root’s is nobody’s inside': UNMAPPED,
+  'user namespaces: what would reach into the host is refused': NAMESPACES,
+  'user namespaces: --userns=host opts out': NAMESPACES,
+  'user namespaces: who shares a namespace with another container shares its user namespace': NAMESPACES,
+  'user namespaces: /proc and /sys are read-only where they are elsewhere, and devices cannot be made':
+    'root in a guest is that of its kernel, and may make device files',
+  'user namespaces: the IPC of the host can be shared: its message queues stay unseen': NAMESPACES,
+  'user namespaces: a daemon that was killed finds its containers, and what it kept goes with them':
+    'no user namespace is kept for a guest',
 };

@@ -16,7 +16,7 @@ import { type ContainerContext, publish } from '../context.ts';
 import { checkCgroupParent } from './cgroup-parent.ts';
 import { checkResources, completeLimits } from './check-resources.ts';
 import { copyUp } from '../filesystem/copy-up.ts';
-import { hasOwnKernel, isolatedRuntime, refuseHostKernelOptions } from './isolation.ts';
+import { hasOwnKernel, isolatedRuntime, refuseHostKernelOptions, refuseUnmappedShares } from './isolation.ts';
 import { resolveLinks } from './links.ts';
 import { checkLogConfig } from '../logs/log-drivers.ts';
 import { checkLogTag } from '../logs/log-target.ts';
@@ -70,10 +70,9 @@ export async function createContainer(
     storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize) || (isGuest ? GUEST_DISK_SIZE : 0);
   phases.mark('check');
 
+  const mapping = await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
   // Root in a guest is nobody outside as it is.
-  const idMapping = isGuest
-    ? undefined
-    : await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
+  const idMapping = isGuest ? undefined : mapping;
   const id = newId();
   config.Hostname ||= defaultHostname(context, id, host);
   const wanted = wantedMounts(config, host)
@@ -86,6 +85,7 @@ export async function createContainer(
     );
   const mounts = withBorrowed(context, wanted, host.VolumesFrom ?? []);
   refuseMissingSources(mounts);
+  if (isGuest && mapping !== undefined) refuseUnmappedShares(mounts);
   const { links, warnings: linkWarnings } = resolveLinks(context, host.Links ?? []);
   const endpoints = networking?.EndpointsConfig ?? {};
   warnings.push(...linkWarnings, ...Object.values(endpoints).flatMap(endpointWarnings));

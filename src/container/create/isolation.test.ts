@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Runtime } from '#/runtime/runtime.ts';
-import { isolatedRuntime, refuseHostKernelOptions } from './isolation.ts';
+import { isolatedRuntime, refuseHostKernelOptions, refuseUnmappedShares } from './isolation.ts';
 
 const runtime = (name: string): Runtime => ({
   name,
@@ -51,5 +51,18 @@ test('refuseHostKernelOptions() refuses what needs the host’s kernel, and noth
     { Devices: [{ PathOnHost: '/dev/fuse' }] },
   ]) {
     assert.throws(() => refuseHostKernelOptions(host), { kind: 'notImplemented', message: /microVM/ });
+  }
+});
+
+test('refuseUnmappedShares() refuses what the host would see root write to', () => {
+  refuseUnmappedShares([
+    { type: 'tmpfs', destination: '/t' },
+    { type: 'image', destination: '/i' },
+  ]);
+  for (const type of ['bind', 'volume']) {
+    assert.throws(() => refuseUnmappedShares([{ type, destination: '/v' }]), {
+      kind: 'notImplemented',
+      message: /cannot have \/v of the host/,
+    });
   }
 });

@@ -48,3 +48,15 @@ export function refuseHostKernelOptions(host: HostConfig): void {
     refuse('devices of the host', 'the guest sees only those that QEMU makes for it');
   }
 }
+
+/**
+ * In what a microVM has of the host its root is the host's. Throws `notImplemented` for such mounts of one that is to have a user namespace,
+ * which keeps a container's root apart there too.
+ */
+export function refuseUnmappedShares(mounts: readonly { type: string; destination: string }[]): void {
+  const shared = mounts.find(({ type }) => type === 'bind' || type === 'volume');
+  if (shared === undefined) return;
+  throw notImplemented(
+    `a microVM in a user namespace cannot have ${shared.destination} of the host: its root would be the host's there (--userns=host allows it)`,
+  );
+}
