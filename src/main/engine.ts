@@ -193,7 +193,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const health = new Health(context, execs);
   const exits = new Exits(context, health);
   await restoreContainers(context, exits);
-  for (const runtime of runtimes.values()) runtime.tidy?.();
+  for (const runtime of runtimes.values()) await runtime.tidy?.();
   phases.mark('restore');
   await images.collectGarbage();
   phases.mark('garbage');

@@ -25,7 +25,16 @@ export interface Runtime {
   /** The task of an earlier engine process, from what its monitor left in `directory`; undefined when there is none. */
   load(id: string, directory: string): Promise<Task | undefined>;
   /** Gives back what tasks have left that nobody knows any more; called once those that are known were loaded. */
-  tidy?(): void;
+  tidy?(): Promise<void>;
+  /** Opens the files of a container that does not run and has a kernel of its own: a guest is started for the while. Dispose to end it. */
+  openFiles?(options: OpenFilesOptions): Promise<OpenFiles>;
+}
+
+/** `spec` says what is mounted. */
+export type OpenFilesOptions = Required<Pick<CreateTaskOptions, 'spec' | 'guest'>>;
+
+export interface OpenFiles extends AsyncDisposable {
+  readonly files: GuestFiles;
 }
 
 export interface CreateTaskOptions {
@@ -154,6 +163,27 @@ export interface GuestFiles {
   plant(path: string, entries: AsyncIterable<GuestEntry>, options?: { keepKind?: boolean }): Promise<void>;
 }
 
+/** A process as its guest's kernel counts it. */
+export interface GuestProcess {
+  pid: number;
+  ppid: number;
+  uid: number;
+  /** Seconds since the guest was booted when it started, and of the processor that it has used. */
+  started: number;
+  used: number;
+  /** Seconds that the guest has been up. */
+  uptime: number;
+  /** Bytes. */
+  virtual: number;
+  resident: number;
+  /** Numbers of its terminal, or 0. */
+  terminal: number;
+  state: string;
+  name: string;
+  /** Its command line, or nothing of a kernel thread or zombie. */
+  command: string;
+}
+
 export interface TreeOptions {
   /** All that is below; else the entry alone. */
   whole: boolean;
@@ -217,8 +247,10 @@ export interface Task {
    * nor the other ends of connections are part of it.
    */
   checkpoint(directory: string, options: { leaveRunning: boolean }): Promise<void>;
-  /** Only of a container whose kernel is its own. */
+  /** Only of a container whose kernel is its own, as is what follows. */
   readonly files?: GuestFiles;
+  /** Its processes, which the host's kernel does not know. */
+  processes?(): Promise<GuestProcess[]>;
   /** Renews a small file of the engine's that the guest has a copy of (`GuestOptions.files`). */
   writeFile?(source: string): Promise<void>;
   /** Resolves, once and for ever, when the first process has ended and its log is whole. Never rejects. */

@@ -115,9 +115,13 @@ export class LayeredSnapshotter implements Snapshotter {
     for (const temporary of gone) await rm(temporary, { recursive: true, force: true });
   }
 
-  async prepare(key: string, layers: readonly Digest[], { size = 0 }: { size?: number } = {}): Promise<void> {
+  async prepare(
+    key: string,
+    layers: readonly Digest[],
+    { size = 0, guest = false }: { size?: number; guest?: boolean } = {},
+  ): Promise<void> {
     this.#requireLayers(layers);
-    if (size > 0) await this.#snapshots.createLimited(key, layers, size);
+    if (size > 0) await this.#snapshots.createLimited(key, layers, { size, guest });
     else this.#snapshots.create(key, layers, false);
   }
 
@@ -139,7 +143,8 @@ export class LayeredSnapshotter implements Snapshotter {
     if (readonly) return mounts;
     const file = this.#snapshots.disk(key);
     const directory = file === undefined ? this.#snapshots.directory(key) : path.join(this.#diskRoot, key);
-    if (file !== undefined) mounts.disk = { file, directory, type: 'ext4' };
+    const { guest = false, emptySize = 0 } = this.#snapshots.get(key);
+    if (file !== undefined) mounts.disk = { file, directory, type: 'ext4', guest, emptySize };
     return { ...mounts, upper: path.join(directory, 'upper'), work: path.join(directory, 'work') };
   }
 

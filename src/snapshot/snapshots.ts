@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -17,6 +18,8 @@ import { makeExt4 } from '#/host/ext4.ts';
 import { type Digest, isDigest } from '#/oci/digest.ts';
 
 const DISK = 'disk';
+/** What stat(2) counts blocks in. */
+const STAT_BLOCK = 512;
 
 export interface Snapshot {
   /** Base first. */
@@ -24,6 +27,10 @@ export interface Snapshot {
   readonly: boolean;
   /** What is written lies in a filesystem of its own, in the file `disk`. */
   limited?: boolean;
+  /** A kernel other than the host's writes there. */
+  guest?: boolean;
+  /** Bytes that `disk` took when nothing was in it. */
+  emptySize?: number;
 }
 
 /**
@@ -55,15 +62,27 @@ export class Snapshots {
   }
 
   /** One whose writable part is a filesystem of about `size` bytes. */
-  async createLimited(key: string, layers: readonly Digest[], size: number): Promise<void> {
+  async createLimited(
+    key: string,
+    layers: readonly Digest[],
+    { size, guest }: { size: number; guest: boolean },
+  ): Promise<void> {
     this.#checkKey(key);
     const directory = this.#makeAside();
     const content = this.#makeAside();
     try {
       makeWritablePart(content);
-      await makeExt4(path.join(directory, DISK), size, content);
+      const disk = path.join(directory, DISK);
+      await makeExt4(disk, size, content);
+      const emptySize = statSync(disk).blocks * STAT_BLOCK;
       this.#checkKey(key);
-      this.#publish(key, directory, { layers: [...layers], readonly: false, limited: true });
+      this.#publish(key, directory, {
+        layers: [...layers],
+        readonly: false,
+        limited: true,
+        guest,
+        emptySize,
+      });
     } finally {
       await rm(content, { recursive: true, force: true });
       await rm(directory, { recursive: true, force: true });

@@ -41,9 +41,13 @@ export interface Snapshotter {
 
   /**
    * Makes a writable snapshot on these layers, base first. `conflict` when the key is taken, `notFound` for a missing layer. With `size`
-   * not more than about so many bytes can be written in it.
+   * not more than about so many bytes can be written in it. With `guest` its disk is for a kernel other than the host's.
    */
-  prepare(key: string, layers: readonly Digest[], options?: { size?: number }): Promise<void>;
+  prepare(
+    key: string,
+    layers: readonly Digest[],
+    options?: { size?: number; guest?: boolean },
+  ): Promise<void>;
 
   /** Makes a read-only snapshot. */
   view(key: string, layers: readonly Digest[]): Promise<void>;
@@ -78,7 +82,15 @@ export interface SnapshotMounts {
   /** Layers, base first. `file` mounts read-only at `directory` as `type`; without `file` the directory is the layer itself. */
   layers: { diffId: Digest; directory: string; file?: string; type?: 'erofs' }[];
   /** A filesystem that is to be mounted read-write at `directory` first, for `upper` and `work` are in it: that of a limited snapshot. */
-  disk?: { file: string; directory: string; type: 'ext4' };
+  disk?: {
+    file: string;
+    directory: string;
+    type: 'ext4';
+    /** Another kernel writes it: the host's is not to be trusted with what that may have made of it, and never mounts it. */
+    guest: boolean;
+    /** Bytes that the file took when nothing was in it. */
+    emptySize: number;
+  };
   /** The overlay's writable part; absent in a view. Both directories exist. */
   upper?: string;
   work?: string;

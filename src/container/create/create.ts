@@ -132,7 +132,7 @@ export async function createContainer(
     chmodSync(dirname(context.paths.data(id)), 0o711);
     admit(context.paths.data(id), idMapping);
   }
-  await context.snapshotter.prepare(id, image.layers, { size: storageSize });
+  await context.snapshotter.prepare(id, image.layers, { size: storageSize, guest: isGuest });
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {
     await makeVolumes(context, container);

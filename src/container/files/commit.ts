@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { diffToTar } from '#/archive/tree-to-tar.ts';
 import { internal } from '#/base/errors.ts';
 import { applyChanges } from '#/image/config-change.ts';
@@ -7,8 +8,12 @@ import type { ImageRunConfig } from '#/oci/image-config.ts';
 import { familiarReference } from '#/oci/reference.ts';
 import type { ContainerConfig } from '#/wire/generated.ts';
 import { isOwnPlace } from './changes.ts';
+import type { Container } from '../containers.ts';
 import { type ContainerContext, publish } from '../context.ts';
 import { mergeImageConfig } from '../create/merge-config.ts';
+import { hasOwnKernel } from '../create/isolation.ts';
+import { guestTar } from './guest-tar.ts';
+import { openGuest } from './open-guest.ts';
 import { openBareRoot } from './open-root.ts';
 
 export interface CommitOptions {
@@ -49,18 +54,12 @@ export async function commitContainer(
     await pauser.pause(container.id);
     stack.defer(() => pauser.unpause(container.id));
   }
-  stack.use(await openBareRoot(context, container));
-  const { upper } = context.snapshotter.mounts(container.id);
-  if (upper === undefined) throw internal(`Container ${container.id} has nothing of its own to commit`);
+  const layer = await writtenLayer(context, container, stack);
   const { author, comment } = options;
-  const { idMapping } = record;
   const { os, architecture, variant } = base.config;
   const id = await context.images.create(
     {
-      layer: diffToTar(upper, {
-        exclude: (path) => isOwnPlace(`/${path}`),
-        ...(idMapping === undefined ? {} : { ownerOf: (owner) => ownerInside(idMapping, owner) }),
-      }),
+      layer,
       base,
       config,
       platform: { os, architecture, ...(variant === undefined ? {} : { variant }) },
@@ -77,6 +76,27 @@ export async function commitContainer(
     imageRef: reference === undefined ? '' : familiarReference(reference),
   });
   return id;
+}
+
+/** The tar of what the container has written. */
+async function writtenLayer(
+  context: ContainerContext,
+  container: Container,
+  stack: AsyncDisposableStack,
+): Promise<Readable> {
+  const { idMapping, runtime } = container.record;
+  const exclude = (path: string): boolean => isOwnPlace(`/${path}`);
+  if (hasOwnKernel(context.runtimes.get(runtime))) {
+    const { files } = stack.use(await openGuest(context, container));
+    return guestTar(files.tree('/', { whole: true, upper: true }), { isDiff: true, exclude });
+  }
+  stack.use(await openBareRoot(context, container));
+  const { upper } = context.snapshotter.mounts(container.id);
+  if (upper === undefined) throw internal(`Container ${container.id} has nothing of its own to commit`);
+  return diffToTar(upper, {
+    exclude,
+    ...(idMapping === undefined ? {} : { ownerOf: (owner) => ownerInside(idMapping, owner) }),
+  });
 }
 
 /** What an image's configuration keeps of a container's; over `below`, by the rules by which a container inherits from an image. */

@@ -130,6 +130,7 @@ export class Files {
     const container = this.#context.containers.get(reference);
     if (this.#isGuest(container)) {
       await using guest = await openGuest(this.#context, container);
+      this.#context.rootfs.mountLayers(container.id);
       return await guestChangesOf(this.#context.snapshotter, container.record, guest.files);
     }
     // Mounts the layers, and keeps a stopped container from starting meanwhile.

@@ -18,15 +18,25 @@ export async function copyUp(context: ContainerContext, record: ContainerRecord)
     if (mount.subpath || (await readdir(mount.source)).length === 0) mayBeEmpty.push(mount);
   }
   if (mayBeEmpty.length === 0) return;
-  const root = await mountRootfs(context, record);
-  try {
-    for (const mount of mayBeEmpty) {
-      const inImage = resolveInRoot(root, mount.destination);
-      if (isDirectory(inImage)) await fill(context, record.id, mount, inImage);
-    }
-  } finally {
-    context.rootfs.unmount(record.id);
+  await using stack = new AsyncDisposableStack();
+  const root = await imageRoot(context, record, stack);
+  for (const mount of mayBeEmpty) {
+    const inImage = resolveInRoot(root, mount.destination);
+    if (isDirectory(inImage)) await fill(context, record.id, mount, inImage);
   }
+}
+
+/** Nothing is in the container's writable layer yet; a guest's is not for the host to mount even so. */
+async function imageRoot(
+  context: ContainerContext,
+  record: ContainerRecord,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  if (context.snapshotter.mounts(record.id).disk?.guest === true) {
+    return await stack.use(new Passages(context, record.id)).ofImage(record);
+  }
+  stack.defer(() => context.rootfs.unmount(record.id));
+  return await mountRootfs(context, record);
 }
 
 async function fill(

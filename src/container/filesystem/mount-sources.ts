@@ -95,7 +95,7 @@ export class Passages implements Disposable {
     }
   }
 
-  async ofImage({ layers = [], subpath }: MountPoint): Promise<string> {
+  async ofImage({ layers = [], subpath }: Pick<MountPoint, 'layers' | 'subpath'>): Promise<string> {
     const { snapshotter, rootfs } = this.#context;
     const place = this.#place(true);
     const key = path.basename(place);

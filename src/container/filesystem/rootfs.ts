@@ -1,13 +1,16 @@
 import { chownSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { errnoCode, notImplemented } from '#/base/errors.ts';
+import { errnoCode, internal, notImplemented } from '#/base/errors.ts';
 import { diskUsage } from '#/host/disk-usage.ts';
 import { listMounts, mountErofs, mountIdmapped, mountOverlay, unmount, unmountAside } from '#/host/mounts.ts';
 import { type Digest, digestHex } from '#/oci/digest.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
-import type { Snapshotter } from '#/snapshot/snapshotter.ts';
+import type { SnapshotMounts, Snapshotter } from '#/snapshot/snapshotter.ts';
 import { makeInitLayer } from './init-layer.ts';
 import { SnapshotDisks } from './snapshot-disks.ts';
+
+/** What stat(2) counts blocks in. */
+const STAT_BLOCK = 512;
 
 /** Whose a root filesystem's files are shown to be: a mapping's key, and the file of a user namespace that has it. */
 export interface MappedOwners {
@@ -96,6 +99,11 @@ export class RootFilesystems {
     this.#mountAt(target, key, { volatile: false, owners, lowest: [] });
   }
 
+  /** Mounts the layers alone, to be looked into one by one. */
+  mountLayers(id: string): void {
+    this.#mountLayers(this.#snapshotter.mounts(id).layers);
+  }
+
   unmount(id: string): void {
     const target = this.path(id);
     if (!this.#mounted.has(target)) return;
@@ -122,6 +130,7 @@ export class RootFilesystems {
   /** Bytes that the container wrote. Whether it runs or not, and whatever becomes of it meanwhile; `counted` hears the sum so far. */
   async writtenBytes(id: string, counted?: (bytes: number) => void): Promise<number> {
     const { disk, upper } = this.#snapshotter.mounts(id);
+    if (disk?.guest === true) return Math.max(0, statSync(disk.file).blocks * STAT_BLOCK - disk.emptySize);
     if (upper === undefined) return 0;
     using stack = new DisposableStack();
     if (disk !== undefined) {
@@ -163,12 +172,9 @@ export class RootFilesystems {
     }: { volatile: boolean; owners: MappedOwners | undefined; lowest: readonly string[] },
   ): void {
     const { layers, disk, upper, work } = this.#snapshotter.mounts(key);
-    for (const layer of layers) {
-      if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
-      mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
-      mountErofs(layer.file, layer.directory);
-      this.#mounted.add(layer.directory);
-    }
+    if (disk?.guest === true)
+      throw internal(`The disk of "${key}" is written by another kernel, and not mounted`);
+    this.#mountLayers(layers);
     using undo = new DisposableStack();
     if (disk !== undefined) {
       this.#disks.hold(disk);
@@ -180,6 +186,15 @@ export class RootFilesystems {
     if (owners !== undefined && upper !== undefined) giveTop(upper, owners.root);
     mountOverlay({ lower: [...lower.reverse(), ...lowest], upper, work, target, volatile });
     undo.move();
+  }
+
+  #mountLayers(layers: SnapshotMounts['layers']): void {
+    for (const layer of layers) {
+      if (layer.file === undefined || this.#mounted.has(layer.directory)) continue;
+      mkdirSync(layer.directory, { recursive: true, mode: 0o700 });
+      mountErofs(layer.file, layer.directory);
+      this.#mounted.add(layer.directory);
+    }
   }
 
   /** Made when the first container needs it; whole under its name, or not there. */

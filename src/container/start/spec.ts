@@ -231,7 +231,8 @@ function bind(source: string, destination: string, options: string[]): RuntimeMo
   return { type: 'bind', source, destination, options };
 }
 
-function runtimeMount(mount: MountPoint, host: SpecHost): RuntimeMount {
+/** A mount as the runtime is to make it; its source is on the host. */
+export function runtimeMount(mount: MountPoint, host: SpecHost): RuntimeMount {
   if (mount.type === 'tmpfs') {
     const options = mergeTmpfsOptions(mount.tmpfs ?? '');
     return { type: 'tmpfs', source: 'tmpfs', destination: mount.destination, options };

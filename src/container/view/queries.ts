@@ -8,6 +8,8 @@ import type { Container } from '../containers.ts';
 import { type ContainerContext, publish } from '../context.ts';
 import { inspection, mountViews, portSummaries } from './inspect.ts';
 import { listFilter } from './list-filter.ts';
+import type { Task } from '#/runtime/runtime.ts';
+import { guestProcessTable } from './guest-process-table.ts';
 import { type ProcessTable, processTable } from './process-table.ts';
 import { type ContainerRecord, isRunning } from '../record.ts';
 import { statusText } from './status-text.ts';
@@ -66,9 +68,14 @@ export class Queries {
     if (!isRunning(container.record) || container.task === undefined) {
       throw conflict(`container ${container.id} is not running`);
     }
-    const table = await processTable(await container.task.pids(), psArgs || '-ef');
+    const table = await this.#processTable(container.task, psArgs || '-ef');
     publish(this.#context.events, container, 'top');
     return table;
+  }
+
+  async #processTable(task: Task, psArgs: string): Promise<ProcessTable> {
+    if (task.processes !== undefined) return guestProcessTable(await task.processes(), psArgs);
+    return await processTable(await task.pids(), psArgs);
   }
 
   #summary(

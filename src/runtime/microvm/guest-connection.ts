@@ -79,14 +79,19 @@ export class GuestConnection implements Disposable {
     result.catch(() => {});
     if (this.#ended) reject(ended());
     const stream = this.#freeStream();
-    this.#calls.set(stream, { handlers, resolve, reject });
+    const open: OpenCall = { handlers, resolve, reject };
+    this.#calls.set(stream, open);
     this.#write(encodeCall(stream, method, body));
     return {
       result,
       send: (channel, piece) => {
+        // What crosses the answer is for nobody.
+        if (this.#calls.get(stream) !== open) return;
         this.#write(encodeGuestFrame(GUEST_FRAME.data, stream, Buffer.concat([Buffer.of(channel), piece])));
       },
-      cancel: () => this.#write(encodeGuestFrame(GUEST_FRAME.cancel, stream)),
+      cancel: () => {
+        if (this.#calls.get(stream) === open) this.#write(encodeGuestFrame(GUEST_FRAME.cancel, stream));
+      },
     };
   }
 
@@ -150,6 +155,7 @@ export class GuestConnection implements Disposable {
   }
 
   #grant(stream: number, channel: number, bytes: number): void {
+    if (!this.#calls.has(stream)) return;
     const payload = Buffer.alloc(5);
     payload.writeUInt8(channel, 0);
     payload.writeUInt32BE(bytes, 1);

@@ -1,12 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoCode, internal } from '#/base/errors.ts';
 import { mountTmpfs } from '#/host/mounts.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
 import type { RuntimeResources, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
-import type { CreateTaskOptions, GuestOptions, Runtime, Task } from '../runtime.ts';
+import type {
+  CreateTaskOptions,
+  GuestOptions,
+  OpenFiles,
+  OpenFilesOptions,
+  Runtime,
+  Task,
+} from '../runtime.ts';
 import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './configure-body.ts';
 import { takeNetwork, type TakenNetwork } from './guest-network.ts';
 import { kernelRelease, SANDBOX } from './installation.ts';
@@ -25,6 +32,7 @@ import {
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
 import { type SandboxOptions, sandboxSpec } from './sandbox-spec.ts';
+import { endStraySandboxes, noteSandbox } from './stray-sandboxes.ts';
 import type { Template } from './templates.ts';
 
 /** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent, the console and the control protocol. */
@@ -76,7 +84,11 @@ export class MicrovmRuntime implements Runtime {
     return kernelRelease(this.#options.sources);
   }
 
-  async create(options: CreateTaskOptions): Promise<Task> {
+  create(options: CreateTaskOptions): Promise<Task> {
+    return this.#create(options, { hold: false });
+  }
+
+  async #create(options: CreateTaskOptions, { hold }: { hold: boolean }): Promise<MicrovmTask> {
     const { id, bundle, spec, directory, io, guest } = options;
     if (guest === undefined) throw internal(`Nothing says what disks the microVM "${id}" has`);
     const host = await this.#open();
@@ -101,10 +113,15 @@ export class MicrovmRuntime implements Runtime {
       chownSync(shared, owner.uid, owner.gid);
       const netns = spec.linux.namespaces.find(({ type }) => type === 'network')?.path;
       const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
-      const plan = this.#plan({ host, spec, guest, io, machine, template, owner, network });
+      const plan = this.#plan({ hold, host, spec, guest, io, machine, template, owner, network });
       const file = path.join(bundle, 'hull-vm');
       writeFileSync(file, plan.file, { mode: 0o600 });
-      const vm: VmFile = { shared, owner, filter: plan.filter?.toString('base64') ?? '' };
+      const vm: VmFile = {
+        shared,
+        owner,
+        memory: machine.memory,
+        filter: plan.filter?.toString('base64') ?? '',
+      };
       writeFileSync(path.join(directory, VM_FILE), JSON.stringify(vm), { mode: 0o600 });
       const sandbox = sandboxSpec({
         root: host.installation.root,
@@ -156,13 +173,33 @@ export class MicrovmRuntime implements Runtime {
     return outer && new MicrovmTask(outer, directory, vm, this.#options.logger);
   }
 
-  /** Those of tasks that an earlier engine was about to start or to remove. */
-  tidy(): void {
-    const { runDirectory } = this.#options;
-    for (const name of existsSync(runDirectory) ? readdirSync(runDirectory) : []) {
-      const directory = path.join(runDirectory, name);
-      if (!this.#shared.has(directory)) removeShared(directory);
-    }
+  async tidy(): Promise<void> {
+    const { runDirectory, sandboxes } = this.#options;
+    await endStraySandboxes(runDirectory, this.#shared, sandboxes);
+  }
+
+  async openFiles(options: OpenFilesOptions): Promise<OpenFiles> {
+    const id = randomBytes(32).toString('hex');
+    const directory = path.join(this.#options.runDirectory, `files-${id.slice(0, SHORT_ID)}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#shared.add(directory);
+    undo.defer(() => void this.#shared.delete(directory));
+    noteSandbox(directory, id);
+    const spec = {
+      ...options.spec,
+      linux: { ...options.spec.linux, cgroupsPath: this.#options.cgroupsPath(id) },
+    };
+    const bundle = path.join(directory, 'bundle');
+    mkdirSync(bundle, { mode: 0o700 });
+    const io = { terminal: false, stdin: false };
+    const task = await this.#create({ ...options, id, bundle, directory, spec, io }, { hold: true });
+    undo.defer(() => task.remove());
+    undo.defer(() => task.end());
+    await task.start();
+    const owned = undo.move();
+    return { files: task.files, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   }
 
   /** On first use: a host where no container is a microVM needs nothing for them. */
@@ -176,6 +213,7 @@ export class MicrovmRuntime implements Runtime {
 
   /** hull-vm's file, and what must be mounted into the sandbox for it. */
   #plan({
+    hold,
     host,
     spec,
     guest,
@@ -185,6 +223,7 @@ export class MicrovmRuntime implements Runtime {
     owner,
     network,
   }: {
+    hold: boolean;
     host: MicrovmHost;
     spec: RuntimeSpec;
     guest: GuestOptions;
@@ -271,6 +310,7 @@ export class MicrovmRuntime implements Runtime {
         runBody(spec.process, {
           ...guest.user,
           privileged: guest.privileged,
+          hold,
           stdin: io.stdin,
           ...(io.size === undefined ? {} : { size: io.size }),
           ...(filter === undefined ? {} : { filter }),

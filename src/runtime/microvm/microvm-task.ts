@@ -1,13 +1,26 @@
 import { chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errnoCode, internal, notImplemented } from '#/base/errors.ts';
+import { conflict, errnoCode, internal, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { unmount } from '#/host/mounts.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
-import type { Attachment, ExecOptions, ExecTask, Exit, Task, TaskStats, TerminalSize } from '../runtime.ts';
+import type {
+  Attachment,
+  ExecOptions,
+  ExecTask,
+  Exit,
+  GuestProcess,
+  Task,
+  TaskStats,
+  TerminalSize,
+} from '../runtime.ts';
 import { GuestTree } from './guest-tree.ts';
+import { ExecStatus } from './exec-status.ts';
 import { GuestConnection } from './guest-connection.ts';
+import { parseGuestProcesses } from './guest-processes.ts';
+import { guestStats } from './guest-stats.ts';
+import { sandboxMemory } from './memory-size.ts';
 import { METHOD } from './guest-frames.ts';
 import { SANDBOX } from './installation.ts';
 import { Records, TAG } from './records.ts';
@@ -21,6 +34,8 @@ export interface VmFile {
   shared: string;
   /** Whose hull-vm and QEMU are. */
   owner: { uid: number; gid: number };
+  /** Bytes of memory that the guest has. */
+  memory: number;
   /** The main process's seccomp filter, base64, for its execs; nothing when it has none. */
   filter: string;
 }
@@ -30,6 +45,10 @@ const START_POLL_MS = 5;
 const EVENT_OOM = 2;
 /** A guest that lives ends a process at once, and has its disk to write. */
 const KILL_DEADLINE_MS = 10_000;
+const LIMIT_DEADLINE_MS = 15_000;
+const TEXT_DEADLINE_MS = 5000;
+/** A guest's processes and counters are not to fill the engine's memory. */
+const TEXT_LIMIT = 4 << 20;
 /** What hull-vm leaves is small; more is not read. */
 const EXIT_LIMIT = 16_384;
 
@@ -120,7 +139,7 @@ export class MicrovmTask implements Task {
       },
       io,
     });
-    return exec;
+    return new MicrovmExec(exec, file);
   }
 
   async kill(signal: number, all = false): Promise<void> {
@@ -135,16 +154,35 @@ export class MicrovmTask implements Task {
     }
   }
 
+  /** Ends it and waits for that: a guest that does not write its disks and go is ended with all that it has. */
+  async end(): Promise<void> {
+    await this.kill(SIGKILL);
+    const late = setTimeout(() => void this.#outer.kill(SIGKILL, true).catch(() => {}), KILL_DEADLINE_MS);
+    await this.exited;
+    clearTimeout(late);
+  }
+
+  /** The processes alone: the guest's agent goes on, for whoever looks into a paused container. */
   async pause(): Promise<void> {
-    await this.#outer.pause();
+    await this.#limit([['cgroup.freeze', '1']]);
   }
 
   async resume(): Promise<void> {
-    await this.#outer.resume();
+    await this.#limit([['cgroup.freeze', '0']]);
   }
 
   async stats(): Promise<TaskStats> {
-    return this.#outer.stats();
+    const [host, guest] = await Promise.all([this.#outer.stats(), this.#text(METHOD.stats)]);
+    return guestStats(host, guest);
+  }
+
+  async processes(): Promise<GuestProcess[]> {
+    const guest = await this.#guest();
+    const [text, uptime] = await Promise.all([
+      this.#text(METHOD.processes),
+      withDeadline(guest.call(METHOD.ping).result, TEXT_DEADLINE_MS),
+    ]);
+    return parseGuestProcesses(text, Number(uptime.readBigUInt64BE(0)) / 1e9);
   }
 
   watchOomKills(listener: () => void): Disposable {
@@ -168,8 +206,22 @@ export class MicrovmTask implements Task {
     return this.#outer.pids();
   }
 
+  /** What the container may use is the guest's affair, up to the memory that the guest has; what the VM takes, the host's. */
   async update(resources: RuntimeResources): Promise<void> {
-    await this.#outer.update(resources);
+    const { pids, memory, ...host } = resources;
+    const limits: [string, string][] = [];
+    if (pids !== undefined) limits.push(['pids.max', pids.limit > 0 ? String(pids.limit) : 'max']);
+    const limit = memory?.limit;
+    if (limit !== undefined && limit > this.#vm.memory) {
+      throw conflict(
+        `The microVM of container ${this.id} has ${this.#vm.memory} bytes of memory since its start: a limit of ${limit} needs another start`,
+      );
+    }
+    if (limit !== undefined) limits.push(['memory.max', limit > 0 ? String(limit) : 'max']);
+    if (limits.length > 0) await this.#limit(limits);
+    const whole = sandboxMemory(limit);
+    const outer = whole === undefined ? host : { ...host, memory: { limit: whole, swap: whole } };
+    if (Object.keys(outer).length > 0) await this.#outer.update(outer);
   }
 
   async writeFile(source: string): Promise<void> {
@@ -187,6 +239,29 @@ export class MicrovmTask implements Task {
     await this.#outer.remove();
     removeShared(this.#vm.shared);
     rmSync(path.join(this.#directory, VM_FILE), { force: true });
+  }
+
+  async #limit(limits: readonly [string, string][]): Promise<void> {
+    const body = new Records();
+    for (const limit of limits) body.texts(TAG.cgroup, limit);
+    const guest = await this.#guest();
+    await withDeadline(guest.call(METHOD.limit, body.encode()).result, LIMIT_DEADLINE_MS);
+  }
+
+  /** The text that a method answers, of which what no frame holds comes ahead. */
+  async #text(method: number): Promise<string> {
+    const parts: Buffer[] = [];
+    let length = 0;
+    const guest = await this.#guest();
+    const call = guest.call(method, Buffer.alloc(0), {
+      data: (_, piece, taken) => {
+        length += piece.length;
+        if (length <= TEXT_LIMIT) parts.push(piece);
+        taken();
+      },
+    });
+    const last = await withDeadline(call.result, TEXT_DEADLINE_MS);
+    return Buffer.concat([...parts, last]).toString('utf8');
   }
 
   #guest(): Promise<GuestConnection> {
@@ -223,6 +298,50 @@ export class MicrovmTask implements Task {
       if (error instanceof SyntaxError || errnoCode(error) === 'ENOENT') return {};
       throw error;
     }
+  }
+}
+
+/** An exec of a guest's: it has started when the guest says so, not when hull-vm runs. */
+class MicrovmExec implements ExecTask {
+  readonly id: string;
+  readonly #outer: ExecTask;
+  readonly #file: string;
+
+  constructor(outer: ExecTask, file: string) {
+    this.id = outer.id;
+    this.#outer = outer;
+    this.#file = file;
+  }
+
+  get pid(): number {
+    return this.#outer.pid;
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#outer.exited;
+  }
+
+  async start(): Promise<void> {
+    using status = new ExecStatus(this.#file);
+    await this.#outer.start();
+    void this.exited.then(() => status.settle(''));
+    const failure = await status.told;
+    rmSync(this.#file, { force: true });
+    if (failure === '') return;
+    await this.exited;
+    throw internal(failure);
+  }
+
+  attach(want: { stdin: boolean; output: boolean }): Promise<Attachment> {
+    return this.#outer.attach(want);
+  }
+
+  resize(size: TerminalSize): Promise<void> {
+    return this.#outer.resize(size);
+  }
+
+  remove(): Promise<void> {
+    return this.#outer.remove();
   }
 }
 

@@ -36,6 +36,7 @@ export const TAG = {
   oomScoreAdj: 0x2b,
   umask: 0x2c,
   privileged: 0x2d,
+  hold: 0x2e,
   // other calls
   signal: 0x30,
   size: 0x31,

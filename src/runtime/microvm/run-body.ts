@@ -14,6 +14,8 @@ export interface GuestProcess {
   /** For seccomp(2). */
   filter?: Buffer;
   privileged?: boolean;
+  /** Nothing is executed: the process only keeps the container's mounts. */
+  hold?: boolean;
 }
 
 /** setrlimit(2) on x86-64 and arm64. */
@@ -75,6 +77,7 @@ export function runBody(process: RuntimeProcess, guest: GuestProcess): Buffer {
   if (process.oomScoreAdj !== undefined) body.numbers(TAG.oomScoreAdj, process.oomScoreAdj);
   if (process.user.umask !== undefined) body.numbers(TAG.umask, process.user.umask);
   if (guest.privileged === true) body.add(TAG.privileged);
+  if (guest.hold === true) body.add(TAG.hold);
   return body.encode();
 }
 

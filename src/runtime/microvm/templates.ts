@@ -24,6 +24,7 @@ import { SANDBOX, type VmInstallation } from './installation.ts';
 import { Qmp } from './qmp.ts';
 import { IGNORE_SHARED, type Machine, qemuCommand } from './qemu-command.ts';
 import { sandboxSpec } from './sandbox-spec.ts';
+import { noteSandbox } from './stray-sandboxes.ts';
 
 /** A guest that has booted and was saved before it was told anything: every start goes on from it. */
 export interface Template {
@@ -109,6 +110,7 @@ export class Templates {
     const bundle = path.join(own, 'bundle');
     for (const each of [own, bundle, shared]) mkdirSync(each, { recursive: true, mode: 0o711 });
     chownSync(shared, OWNER.uid, OWNER.gid);
+    noteSandbox(own, id);
     makeSparse(path.join(directory, 'ram'), machine.memory);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => rmSync(own, { recursive: true, force: true }));

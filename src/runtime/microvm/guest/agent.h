@@ -177,14 +177,19 @@ void container_tear_down(void);
 int container_open_root(const struct records *body);
 
 /* configure.c, sync.c and so on: what workers do. */
-work configure, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
+work configure, limit, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
 
 /* configure_*.c */
 void configure_devices(const struct records *body);
 void configure_root(const struct records *body);
 void configure_network(const struct records *body);
-void configure_cgroup(const struct records *body);
 void file_write(const struct record *record);
+
+/* init_layer.c */
+void init_layer_make(const char *path);
+
+/* limit.c: the container's cgroup */
+void configure_cgroup(const struct records *body);
 
 /* devices.c: the path of the block device, or the name of the interface, at a PCI address. Waits until it is there. */
 char *device_block(const char *address);

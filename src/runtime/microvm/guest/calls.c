@@ -30,9 +30,10 @@ static const enum tag configure_tags[] = {
 };
 static const enum tag run_tags[] = {
 	TAG_ARGS, TAG_ENV, TAG_CWD, TAG_USER, TAG_GROUPS, TAG_TERMINAL, TAG_STDIN, TAG_CAPABILITIES, TAG_RLIMIT, TAG_NO_NEW_PRIVILEGES,
-	TAG_SECCOMP, TAG_OOM_SCORE_ADJ, TAG_UMASK, TAG_PRIVILEGED,
+	TAG_SECCOMP, TAG_OOM_SCORE_ADJ, TAG_UMASK, TAG_PRIVILEGED, TAG_HOLD,
 };
 static const enum tag signal_tags[] = { TAG_SIGNAL };
+static const enum tag limit_tags[] = { TAG_CGROUP };
 static const enum tag file_tags[] = { TAG_FILE };
 static const enum tag tree_tags[] = { TAG_PATH, TAG_WHOLE, TAG_FOLLOW, TAG_UPPER, TAG_BARE, TAG_UNMOUNTED };
 static const enum tag plant_tags[] = { TAG_PATH, TAG_UPPER, TAG_KEEP_KIND, TAG_UNMOUNTED };
@@ -53,6 +54,7 @@ static const struct method_entry methods[] = {
 	[METHOD_PLANT] = { plant, TAGS(plant_tags) },
 	[METHOD_MEMORY] = { memory, NULL, 0 },
 	[METHOD_EVENTS] = { NULL, TAGS(events_tags) },
+	[METHOD_LIMIT] = { limit, TAGS(limit_tags) },
 };
 
 struct records call_body(const struct call *call)
@@ -170,7 +172,7 @@ static void open_call(const struct frame *frame)
 	call->status_fd = call->in.fd = call->out[0].fd = call->out[1].fd = -1;
 	call->in.credit = FIRST_CREDIT;
 	call->out[0].credit = call->out[1].credit = FIRST_CREDIT;
-	if (call->method < METHOD_CONFIGURE || call->method > METHOD_EVENTS)
+	if (call->method < METHOD_CONFIGURE || call->method > METHOD_LIMIT)
 		call_fail(call, ENOSYS, "no method 0x%02x", call->method);
 	else if (call_count > CALLS_MOST || body_bytes + call->body_length > BODIES_MOST)
 		call_fail(call, EAGAIN, "too many calls at a time");

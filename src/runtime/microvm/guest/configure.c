@@ -79,29 +79,6 @@ static void write_files(const struct records *body)
 		file_write(&record);
 }
 
-static void make_cgroup(const struct records *body)
-{
-	static const char *const controllers[] = { "+cpuset", "+cpu", "+io", "+memory", "+pids", "+hugetlb" };
-	struct record record;
-	char path[512];
-	snprintf(path, sizeof path, "%s/cgroup.subtree_control", place.cgroup);
-	/* One by one: those that the kernel lacks would take the others with them. */
-	for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++)
-		write_file_text(path, controllers[i]);
-	snprintf(path, sizeof path, "%s/container", place.cgroup);
-	if (mkdir(path, 0755) != 0 && errno != EEXIST)
-		fail(errno, "cannot make the cgroup: %s", strerror(errno));
-	for (size_t at = 0; record_find(body, &at, TAG_CGROUP, &record);) {
-		const char *texts[2];
-		record_texts(&record, texts, 2);
-		if (strchr(texts[0], '/') != NULL)
-			fail(EINVAL, "cgroup file `%s`: not a name", texts[0]);
-		snprintf(path, sizeof path, "%s/container/%s", place.cgroup, texts[0]);
-		if (write_file_text(path, texts[1]) != 0)
-			fail(errno, "write to cgroup file `%s`: %s", texts[0], strerror(errno));
-	}
-}
-
 void configure(const struct records *body)
 {
 	mkdir(RUN_DIRECTORY, 0755);
@@ -112,7 +89,7 @@ void configure(const struct records *body)
 	configure_root(body);
 	mount_shares(body);
 	write_files(body);
-	make_cgroup(body);
+	configure_cgroup(body);
 	sysctls_write(body, true);
 	configure_network(body);
 }

@@ -172,6 +172,15 @@ static mode_t umask_of(const struct records *body)
 	return record_find(body, &at, TAG_UMASK, &record) ? (mode_t)get_u32(record.value) & 0777 : 0022;
 }
 
+/* There to keep the container's mounts, until it is killed. */
+static noreturn void hold(void)
+{
+	report_executing();
+	close_all_but(-1);
+	for (;;)
+		pause();
+}
+
 void execute(const struct execution *execution)
 {
 	const struct records *body = &execution->body;
@@ -189,6 +198,8 @@ void execute(const struct execution *execution)
 	if (execution->ends.out < 0)
 		use_terminal(execution);
 
+	if (record_has(body, TAG_HOLD))
+		hold();
 	record_find(body, &at, TAG_ARGS, &arguments);
 	size_t count = record_texts(&arguments, NULL, 0);
 	const char **argv = need(calloc(count + 1, sizeof *argv));

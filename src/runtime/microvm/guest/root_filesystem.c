@@ -18,7 +18,7 @@
 
 /* Short: mount(2) takes a page of options. */
 #define LAYERS_PATH RUN_DIRECTORY "/l"
-#define NOTHING_PATH RUN_DIRECTORY "/nothing"
+#define INIT_PATH RUN_DIRECTORY "/init"
 
 enum { LAYERS_MOST = 127 };
 /* Places of numbers of four bytes in ext4's superblock. */
@@ -94,12 +94,10 @@ void configure_root(const struct records *body)
 	size_t layers = mount_layers(body);
 	mount_top(body);
 	text_format(&options, "lowerdir=");
-	if (layers == 0) {
-		make(NOTHING_PATH);
-		text_format(&options, NOTHING_PATH);
-	}
+	init_layer_make(INIT_PATH);
 	for (size_t i = layers; i > 0; i--)
-		text_format(&options, LAYERS_PATH "/%zu%s", i - 1, i > 1 ? ":" : "");
+		text_format(&options, LAYERS_PATH "/%zu:", i - 1);
+	text_format(&options, INIT_PATH);
 	/* What is in the upper directory is a layer as anybody reads it. */
 	text_format(&options, ",upperdir=%s/upper,workdir=%s/work,index=off,metacopy=off,redirect_dir=off", TOP_PATH, TOP_PATH);
 	make(ROOT_PATH);

@@ -21,7 +21,7 @@ static void add_lines(struct text *text, const char *path, const char *prefix)
 static void add_cgroup(struct text *text)
 {
 	static const char *const files[] = {
-		"cpu.stat", "memory.stat", "memory.current", "memory.peak", "memory.events", "pids.current", "pids.max", "io.stat",
+		"cpu.stat", "memory.stat", "memory.current", "memory.max", "memory.peak", "memory.events", "pids.current", "pids.max", "io.stat",
 	};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char path[512];

@@ -1,6 +1,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static bool cancelled;
 static int code = -1;
 /* What is left to say on stderr, which the process's words come before. */
 static char *words;
+static char status_path[256];
 
 static void end(int with, const char *text, size_t length)
 {
@@ -29,10 +31,25 @@ static void end(int with, const char *text, size_t length)
 	stdio_end();
 }
 
+/* Whether it runs, or why not, for whoever waits for this file: whole, or not there. */
+static void leave_status(const char *text, size_t length)
+{
+	char unfinished[512];
+	snprintf(unfinished, sizeof unfinished, "%s.unfinished", status_path);
+	int fd = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	bool whole = write(fd, text, length) == (ssize_t)length;
+	close(fd);
+	if (whole)
+		rename(unfinished, status_path);
+}
+
 static bool take_result(const unsigned char *payload, size_t length)
 {
 	uint32_t error = get_u32(payload);
 	if (error != 0) {
+		leave_status((const char *)payload + 4, length - 4);
 		end(error == ENOENT ? CODE_NOT_FOUND : error == ESHUTDOWN ? CODE_LOST : CODE_CANNOT_EXECUTE,
 		    (const char *)payload + 4, length - 4);
 		return true;
@@ -55,6 +72,7 @@ static bool take(void *subject, const struct frame *frame)
 	case FRAME_CREDIT:
 		return stdio_take_credit(frame);
 	case FRAME_EVENT:
+		leave_status("", 0);
 		return true;
 	case FRAME_RESULT:
 		return take_result(frame->payload, frame->length);
@@ -112,6 +130,7 @@ static int fail(const char *action, const char *subject)
 int exec(const char *path, const char *socket_path)
 {
 	struct records body;
+	snprintf(status_path, sizeof status_path, "%s.status", path);
 	body.data = read_file(path, &body.length);
 	if (body.data == NULL)
 		return fail("read", path);

@@ -45,6 +45,7 @@ static const struct {
 	[TAG_OOM_SCORE_ADJ] = { FIXED, 4 },
 	[TAG_UMASK] = { FIXED, 4 },
 	[TAG_PRIVILEGED] = { NOTHING, 0 },
+	[TAG_HOLD] = { NOTHING, 0 },
 	[TAG_SIGNAL] = { FIXED, 4 },
 	[TAG_SIZE] = { FIXED, 4 },
 	[TAG_PATH] = { TEXT, 0 },
