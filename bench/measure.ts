@@ -7,7 +7,7 @@ export type Samples = Record<string, number[]>;
 export interface Row {
   name: string;
   title: string;
-  unit: 'ms' | 's' | 'MB';
+  unit: 'ms' | 's' | 'MB' | '×';
   /** What docs/PERFORMANCE.md promises: at least so many times dockerd's figure, or at most this much. */
   promise?: { timesDocker: number } | { atMost: number } | { aboveCrun: number };
 }

@@ -54,7 +54,27 @@ export class Cli {
     return done.stdout.trim();
   }
 
-  /** The same as a child process, for several at once. */
+  /** Runs it to the end; milliseconds until it wrote its first byte. */
+  firstOutput(...args: string[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const began = performance.now();
+      let first: number | undefined;
+      const child = spawn(this.#program, [...this.#leading, ...args], {
+        env: this.#environment,
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: CLI_TIMEOUT_MS,
+      });
+      child.stdout.on('data', () => (first ??= performance.now() - began));
+      child.on('error', reject);
+      child.on('close', (code) =>
+        code === 0 && first !== undefined
+          ? resolve(first)
+          : reject(new Error(`${this.#program} ${args.join(' ')}: exit code ${code}`)),
+      );
+    });
+  }
+
+  /** Runs it as a child process, for several at once. */
   runAsync(...args: string[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const child = spawn(this.#program, [...this.#leading, ...args], {
@@ -156,8 +176,9 @@ class PodmanPeer implements Peer {
   }
 }
 
-export async function startPeer(name: Peer['name']): Promise<Peer> {
-  if (name !== 'podman') return new DaemonPeer(name, await startDaemon(name));
+/** `flags` are the daemon's, beside its roots and its socket. */
+export async function startPeer(name: Peer['name'], flags: string[] = []): Promise<Peer> {
+  if (name !== 'podman') return new DaemonPeer(name, await startDaemon(name, { flags }));
   const podman = new PodmanPeer();
   await podman.startService();
   return podman;

@@ -7,6 +7,7 @@ import { load } from './load.ts';
 import { manyContainers } from './many.ts';
 import { memory } from './memory.ts';
 import { run } from './run.ts';
+import { vm } from './vm.ts';
 
 /** In the order in which they are measured: memory at rest means before the work of the others. */
 export const GROUPS: Record<string, Group> = {
@@ -18,4 +19,5 @@ export const GROUPS: Record<string, Group> = {
   load,
   list,
   followers,
+  vm,
 };

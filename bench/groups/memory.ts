@@ -1,16 +1,9 @@
-import { readFileSync } from 'node:fs';
-
 import { sleep } from '../../tests/daemons.ts';
 import { api, create, type Group, type Samples } from '../measure.ts';
 import { type Peer, procField } from '../peers.ts';
+import { pss } from '../proportional-memory.ts';
 
 const IDLE = 20;
-
-/** Proportional set size in bytes: shared pages counted in shares, which is what one more process costs the host. */
-function pss(pid: number): number {
-  const line = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-  return Number(line?.[1] ?? 0) * 1024;
-}
 
 async function monitorMemory(peers: readonly Peer[]): Promise<Samples> {
   const perContainer: Samples = {};

@@ -44,28 +44,28 @@ export const MEASURES = [
     title: 'one system call',
     unit: 'µs',
     better: 'less',
-    how: 'an exec of dd that copies single bytes from /dev/zero to /dev/null, two calls a byte, less an empty exec',
+    how: 'an exec of dd that copies single bytes from /dev/zero to /dev/null, two calls a byte, less the quickest empty exec',
   },
   {
     name: 'diskWrite',
     title: 'disk, written and synced',
     unit: 'MB/s',
     better: 'more',
-    how: 'an exec of dd that writes 64 MiB with conv=fsync, less an empty exec',
+    how: 'an exec of dd that writes 32 MiB with conv=fsync, less the quickest empty exec',
   },
   {
     name: 'roundTrip',
     title: 'network round trip',
     unit: 'ms',
     better: 'less',
-    how: 'ping of the gateway, average of 20',
+    how: 'ping of the gateway, average of 10',
   },
   {
     name: 'download',
     title: 'network, received',
     unit: 'MB/s',
     better: 'more',
-    how: 'an exec of wget that fetches 64 MiB over the bridge from httpd in another container, less an empty exec',
+    how: 'an exec of wget that fetches 32 MiB over the bridge from httpd in another container, less the quickest empty exec',
   },
 ] as const;
 

@@ -9,7 +9,7 @@ const BAR = 13;
 const ROW = 50;
 const TOP = 92;
 /** Grey and colours that stand out from white as from near black (a contrast of 4 and more with either). */
-const TEXT = '#6e7781';
+const TEXT = '#737d87';
 const CONTAINER = '#2f81f7';
 const VM = '#d9730d';
 const FONT = 'system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif';
@@ -20,7 +20,7 @@ export function comparisonPicture(comparison: Comparison): string {
   const shown = MEASURES.filter(({ name }) =>
     pair(figures[name]).some((value) => value !== undefined && value > 0),
   );
-  const height = TOP + shown.length * ROW + 58;
+  const height = TOP + shown.length * ROW + 48;
   const vmName = `microVM (${accelerator.name})`;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" font-family="${FONT}" font-size="13" fill="${TEXT}">`,
@@ -52,22 +52,18 @@ export function comparisonPicture(comparison: Comparison): string {
     );
   }
   const foot = TOP + shown.length * ROW + 14;
-  parts.push(
-    text(
-      MARGIN,
-      foot,
-      `container: kernel ${isolation.container.kernel}, the host's · ${isolation.container.surface}`,
-      'font-size="12"',
-    ),
-    text(
-      MARGIN,
-      foot + 18,
-      `${vmName}: kernel ${isolation.vm.kernel}, its own · ${isolation.vm.surface}`,
-      'font-size="12"',
-    ),
-    '</svg>',
-  );
-  return `${parts.join('\n')}\n`;
+  const notes = [
+    `container: the host's kernel, ${isolation.container.kernel}`,
+    isolation.container.surface,
+    `${vmName}: its own kernel, ${isolation.vm.kernel}`,
+    isolation.vm.surface,
+  ];
+  for (const [index, note] of notes.entries()) {
+    const column = MARGIN + (index < 2 ? 0 : WIDTH / 2);
+    const weight = index % 2 === 0 ? ' font-weight="600"' : '';
+    parts.push(text(column, foot + (index % 2) * 18, note, `font-size="12"${weight}`));
+  }
+  return `${[...parts, '</svg>'].join('\n')}\n`;
 }
 
 function pair({ container, vm }: Record<'container' | 'vm', Figure>): (number | undefined)[] {

@@ -27,7 +27,7 @@ export function comparisonTable(comparison: Comparison): string {
     `Image ${image.name}: ${decimalSize(image.bytes, 3)}, once on disk for both. Host: ${host.cpus} CPUs, ${decimalSize(host.memoryAvailable, 3)} of ${decimalSize(host.memoryTotal, 3)} memory available. Medians of ${runs}.`,
     `Accelerator of microVMs: ${acceleratorText(comparison)}.`,
     ...WALLS.map(
-      (wall) => `Between a ${wall === 'vm' ? 'microVM' : wall} and the host: ${isolation[wall].surface}.`,
+      (wall) => `${wall === 'vm' ? 'A microVM' : 'A container'} and the host, ${isolation[wall].surface}.`,
     ),
     ...skippedNotes(comparison),
   ];
