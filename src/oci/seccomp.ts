@@ -130,7 +130,8 @@ function translateRule(rule: SeccompProfileRule): RuntimeSyscallRule {
   };
 }
 
-function isKernelAtLeast(kernel: string, wanted: string): boolean {
+/** `wanted` is `major.minor`. */
+export function isKernelAtLeast(kernel: string, wanted: string): boolean {
   const [major = 0, minor = 0] = kernel.split(/[.-]/, 2).map(Number);
   const [wantedMajor = 0, wantedMinor = 0] = wanted.split('.', 2).map(Number);
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);

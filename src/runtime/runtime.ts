@@ -279,6 +279,8 @@ export interface Exit {
   oomKilled: boolean;
   /** Why the process never ran, in the runtime's words. */
   startError?: string;
+  /** Why what the process ran in ended before it did: a kernel of its own that panicked, say. */
+  breakdown?: string;
 }
 
 /** One client's hold on a task's stdio. Dispose to detach. */

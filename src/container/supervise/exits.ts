@@ -102,7 +102,7 @@ export class Exits {
         oomKilled: exit.oomKilled || oomTold,
         finishedAt: exit.at.toISOString(),
       });
-      if (exit.startError !== undefined) record.state.error = exit.startError;
+      record.state.error = exit.startError ?? exit.breakdown ?? record.state.error;
       const restart = decideRestart(record.hostConfig.RestartPolicy, {
         code: exit.code,
         ranMs,

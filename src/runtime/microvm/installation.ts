@@ -106,7 +106,7 @@ function sandboxFiles(sources: VmSources): SandboxFile[] {
   const virtiofsd = VIRTIOFSD.find((file) => existsSync(file));
   const files: SandboxFile[] = [
     { from: QEMU_PROGRAM, to: QEMU_PROGRAM, program: true },
-    { from: sources.hullVm, to: SANDBOX.hullVm },
+    { from: sources.hullVm, to: SANDBOX.hullVm, closed: true },
     { from: sources.ramLibrary, to: SANDBOX.ramLibrary },
     { from: kernelFile(sources, 'vmlinux'), to: SANDBOX.kernel },
     ...FIRMWARE.map((file) => ({ from: file, to: file })),

@@ -20,3 +20,8 @@ export function guestMemory(limit: number | undefined, unlimited: number): numbe
 export function sandboxMemory(limit: number | undefined): number | undefined {
   return limit === undefined || limit <= 0 ? undefined : limit + GUEST_OVERHEAD + HOST_OVERHEAD;
 }
+
+/** What a VM may take of the host whose container has no limit: all its guest has, and QEMU no more than it needs. */
+export function wholeSandboxMemory(guest: number): number {
+  return guest + HOST_OVERHEAD;
+}

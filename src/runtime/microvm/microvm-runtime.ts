@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoCode, internal } from '#/base/errors.ts';
 import { mountTmpfs } from '#/host/mounts.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
-import type { RuntimeResources, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
+import type { RuntimeResources, RuntimeRlimit, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type {
   CreateTaskOptions,
   GuestOptions,
@@ -17,7 +17,7 @@ import type {
 import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './configure-body.ts';
 import { takeNetwork, type TakenNetwork } from './guest-network.ts';
 import { kernelRelease, SANDBOX } from './installation.ts';
-import { guestMemory, sandboxMemory } from './memory-size.ts';
+import { guestMemory, sandboxMemory, wholeSandboxMemory } from './memory-size.ts';
 import { MicrovmTask, removeShared, VM_FILE, type VmFile } from './microvm-task.ts';
 import { type MicrovmHost, type MicrovmHostOptions, openMicrovmHost } from './microvm-host.ts';
 import { PciSlots } from './pci-slots.ts';
@@ -30,7 +30,8 @@ import {
   shareCommands,
 } from './qemu-command.ts';
 import { Records, TAG } from './records.ts';
-import { runBody } from './run-body.ts';
+import { qemuSeccomp } from './qemu-seccomp.ts';
+import { encodeRlimit, runBody } from './run-body.ts';
 import { type SandboxOptions, sandboxSpec } from './sandbox-spec.ts';
 import { endStraySandboxes, noteSandbox } from './stray-sandboxes.ts';
 import type { Template } from './templates.ts';
@@ -42,26 +43,30 @@ const RAM_FILE = '/run/ram';
 /** Sockets' paths are short. */
 const SHORT_ID = 12;
 const HULL_VM_FILE = '/run/hull-vm';
-/** What hull-vm needs until QEMU runs: to open what is the host's, to take QEMU's network away, to become somebody else. */
+/** What hull-vm needs until QEMU runs: to open what is the host's, to take QEMU's network away, to become somebody else for good. */
 const STARTING_CAPABILITIES = [
   'CAP_DAC_OVERRIDE',
   'CAP_NET_ADMIN',
   'CAP_SETGID',
+  'CAP_SETPCAP',
   'CAP_SETUID',
   'CAP_SYS_ADMIN',
 ];
-/** What virtiofsd needs besides, to make files for whoever in the guest asks; CAP_SETPCAP to give up all others. */
+/** What virtiofsd needs besides, to make files for whoever in the guest asks. */
 const SHARING_CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_FOWNER',
   'CAP_FSETID',
   'CAP_MKNOD',
   'CAP_SETFCAP',
-  'CAP_SETPCAP',
   'CAP_SYS_CHROOT',
 ];
 const ENTROPY_BYTES = 64;
 const SHARED_FILES = 2 ** 20;
+/** More than QEMU has with 127 layers. */
+const MOST_FILES = 1024;
+/** More than QEMU has, and virtiofsd, and a hull-vm for each of 1024 execs. */
+const MOST_THREADS = 2048;
 
 /**
  * Runs each container as a microVM: QEMU under hull-vm, in a sandbox that is an OCI container under the same monitor. So stdio, logs, exits and
@@ -138,9 +143,10 @@ export class MicrovmRuntime implements Runtime {
         ],
         ...(plan.shares ? { openFiles: mostOpenFiles() } : {}),
         accelerator: machine.accelerator,
+        shares: plan.shares,
         ...(netns === undefined ? {} : { netns }),
         cgroupsPath: spec.linux.cgroupsPath ?? '',
-        resources: sandboxResources(spec.linux.resources),
+        resources: sandboxResources(spec.linux.resources, machine),
         terminal: io.terminal,
         ...(spec.process.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.process.oomScoreAdj }),
         architecture: this.#options.architecture,
@@ -285,6 +291,10 @@ export class MicrovmRuntime implements Runtime {
         }),
       )
       .numbers(TAG.owner, owner.uid, owner.gid)
+      // Neither the disk nor anything else becomes larger than it is.
+      .add(TAG.rlimit, encodeRlimit(fileSizeLimit(guest.top, machine)))
+      .add(TAG.rlimit, encodeRlimit({ type: 'RLIMIT_NOFILE', soft: MOST_FILES, hard: MOST_FILES }))
+      .add(TAG.seccomp, Buffer.concat([Buffer.alloc(4), this.#filter(qemuSeccomp(this.#options))]))
       .add(
         TAG.configure,
         configureBody(spec, {
@@ -416,9 +426,18 @@ function mostOpenFiles(): number {
   return Math.min(SHARED_FILES, ownLimits().hard.RLIMIT_NOFILE ?? SHARED_FILES);
 }
 
-/** What limits the VM as a whole. The number of processes is the guest's own affair. */
-function sandboxResources(resources: RuntimeResources = {}): RuntimeResources {
+/** What limits the VM as a whole. The number of processes in it is the guest's own affair. */
+function sandboxResources(resources: RuntimeResources = {}, { memory: guest }: Machine): RuntimeResources {
   const { pids: _, devices: __, memory, unified: ___, ...rest } = resources;
   const limit = sandboxMemory(memory?.limit);
-  return limit === undefined ? rest : { ...rest, memory: { limit, swap: limit } };
+  return {
+    ...rest,
+    pids: { limit: MOST_THREADS },
+    memory: limit === undefined ? { limit: wholeSandboxMemory(guest) } : { limit, swap: limit },
+  };
+}
+
+function fileSizeLimit(disk: string, { memory }: Machine): RuntimeRlimit {
+  const size = Math.max(statSync(disk).size, memory);
+  return { type: 'RLIMIT_FSIZE', soft: size, hard: size };
 }

@@ -1,7 +1,7 @@
-import { chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { conflict, errnoCode, internal, notImplemented } from '#/base/errors.ts';
+import { conflict, internal, notImplemented } from '#/base/errors.ts';
 import type { Logger } from '#/base/log.ts';
 import { unmount } from '#/host/mounts.ts';
 import type { RuntimeResources } from '#/oci/runtime-spec.ts';
@@ -25,6 +25,7 @@ import { METHOD } from './guest-frames.ts';
 import { SANDBOX } from './installation.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
+import { leaveFile, takeFile, withSocket } from './shared-files.ts';
 
 /** In the task's directory: what `load` needs. */
 export const VM_FILE = 'vm.json';
@@ -125,8 +126,7 @@ export class MicrovmTask implements Task {
       },
     );
     const { uid, gid } = this.#vm.owner;
-    writeFileSync(file, body, { mode: 0o600 });
-    chownSync(file, uid, gid);
+    leaveFile(file, body, { uid, gid });
     const exec = await this.#outer.exec({
       id: options.id,
       process: {
@@ -147,6 +147,7 @@ export class MicrovmTask implements Task {
     try {
       const guest = await this.#guest();
       await withDeadline(guest.call(all ? METHOD.signalAll : METHOD.signal, body).result, KILL_DEADLINE_MS);
+      if (signal === SIGKILL) this.#endAfterAll();
     } catch (error) {
       if (signal !== SIGKILL) throw error;
       // The guest does not answer, or is frozen: the whole of it ends.
@@ -160,6 +161,13 @@ export class MicrovmTask implements Task {
     const late = setTimeout(() => void this.#outer.kill(SIGKILL, true).catch(() => {}), KILL_DEADLINE_MS);
     await this.exited;
     clearTimeout(late);
+  }
+
+  /** A guest that says it has killed its main process, and goes on, is not believed for long. */
+  #endAfterAll(): void {
+    const timer = setTimeout(() => void this.#outer.kill(SIGKILL, true).catch(() => {}), KILL_DEADLINE_MS);
+    timer.unref();
+    void this.exited.then(() => clearTimeout(timer));
   }
 
   /** The processes alone: the guest's agent goes on, for whoever looks into a paused container. */
@@ -265,7 +273,10 @@ export class MicrovmTask implements Task {
   }
 
   #guest(): Promise<GuestConnection> {
-    this.#connection ??= GuestConnection.connect(path.join(this.#vm.shared, 'sock')).then(
+    const { shared, owner } = this.#vm;
+    const connecting = (): Promise<GuestConnection> =>
+      withSocket(path.join(shared, 'sock'), owner, (socket) => GuestConnection.connect(socket));
+    this.#connection ??= connecting().then(
       (connection) => {
         void connection.closed.then(() => (this.#connection = undefined));
         return connection;
@@ -286,16 +297,17 @@ export class MicrovmTask implements Task {
       ...exit,
       oomKilled: exit.oomKilled || oomKilled,
       ...(startError === undefined ? {} : { startError }),
+      ...(reason === undefined ? {} : { breakdown: reason }),
     };
   }
 
   #readExit(): VmExit {
+    const text = takeFile(path.join(this.#vm.shared, 'exit'), EXIT_LIMIT);
+    if (text === undefined) return {};
     try {
-      const text = readFileSync(path.join(this.#vm.shared, 'exit'));
-      if (text.length > EXIT_LIMIT) return {};
       return asVmExit(JSON.parse(text.toString('utf8')));
     } catch (error) {
-      if (error instanceof SyntaxError || errnoCode(error) === 'ENOENT') return {};
+      if (error instanceof SyntaxError) return {};
       throw error;
     }
   }
@@ -357,9 +369,14 @@ function asVmExit(value: unknown): VmExit {
   const { oomKilled, reason, startError } = value as Record<string, unknown>;
   return {
     ...(oomKilled === true ? { oomKilled } : {}),
-    ...(typeof reason === 'string' ? { reason } : {}),
-    ...(typeof startError === 'string' ? { startError } : {}),
+    ...(typeof reason === 'string' ? { reason: printable(reason) } : {}),
+    ...(typeof startError === 'string' ? { startError: printable(startError) } : {}),
   };
+}
+
+/** Without what would command the terminal of whoever reads it. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '');
 }
 
 async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {

@@ -1,6 +1,6 @@
 import { invalid } from '#/base/errors.ts';
 import { CAPABILITIES } from '#/oci/capabilities.ts';
-import type { RuntimeProcess } from '#/oci/runtime-spec.ts';
+import type { RuntimeProcess, RuntimeRlimit } from '#/oci/runtime-spec.ts';
 import { Records, TAG } from './records.ts';
 
 /** What a process is to be, beside what the specification's `process` says. */
@@ -63,15 +63,7 @@ export function runBody(process: RuntimeProcess, guest: GuestProcess): Buffer {
       masks.writeBigUInt64BE(maskOf(capabilities[set] ?? []), 8 * index);
     body.add(TAG.capabilities, masks);
   }
-  for (const { type, soft, hard } of process.rlimits ?? []) {
-    const resource = RLIMITS.indexOf(type);
-    if (resource === -1) throw invalid(`unknown limit ${type}`);
-    const limit = Buffer.alloc(20);
-    limit.writeUInt32BE(resource, 0);
-    limit.writeBigUInt64BE(limitOf(soft), 4);
-    limit.writeBigUInt64BE(limitOf(hard), 12);
-    body.add(TAG.rlimit, limit);
-  }
+  for (const limit of process.rlimits ?? []) body.add(TAG.rlimit, encodeRlimit(limit));
   if (process.noNewPrivileges === true) body.add(TAG.noNewPrivileges);
   if (guest.filter !== undefined) body.add(TAG.seccomp, Buffer.concat([Buffer.alloc(4), guest.filter]));
   if (process.oomScoreAdj !== undefined) body.numbers(TAG.oomScoreAdj, process.oomScoreAdj);
@@ -79,6 +71,17 @@ export function runBody(process: RuntimeProcess, guest: GuestProcess): Buffer {
   if (guest.privileged === true) body.add(TAG.privileged);
   if (guest.hold === true) body.add(TAG.hold);
   return body.encode();
+}
+
+/** RLIMIT's value. */
+export function encodeRlimit({ type, soft, hard }: RuntimeRlimit): Buffer {
+  const resource = RLIMITS.indexOf(type);
+  if (resource === -1) throw invalid(`unknown limit ${type}`);
+  const limit = Buffer.alloc(20);
+  limit.writeUInt32BE(resource, 0);
+  limit.writeBigUInt64BE(limitOf(soft), 4);
+  limit.writeBigUInt64BE(limitOf(hard), 12);
+  return limit;
 }
 
 function maskOf(names: readonly string[]): bigint {

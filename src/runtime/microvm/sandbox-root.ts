@@ -1,4 +1,4 @@
-import { constants, copyFileSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { internal } from '#/base/errors.ts';
 import { run } from '#/host/process.ts';
@@ -11,6 +11,8 @@ export interface SandboxFile {
   to: string;
   /** Programs bring their libraries along. */
   program?: boolean;
+  /** Who executes it may not read it, so that the kernel lets nobody of the same user look into the process: ptrace(2), "dumpable". */
+  closed?: boolean;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function makeSandboxRoot(directory: string, files: readonly Sandbox
     mkdirSync(path.dirname(target), { recursive: true });
     copyFileSync(realpathSync(from), target, constants.COPYFILE_FICLONE);
   }
+  for (const { to, closed } of files) if (closed === true) chmodSync(path.join(directory, to), 0o711);
 }
 
 /** The shared libraries of a program, and its loader, as the host's loader finds them. A static program has none. */

@@ -6,7 +6,7 @@ import type {
   RuntimeResources,
   RuntimeSpec,
 } from '#/oci/runtime-spec.ts';
-import { defaultSeccomp } from '#/oci/seccomp.ts';
+import { defaultSeccomp, isKernelAtLeast } from '#/oci/seccomp.ts';
 import type { Accelerator } from './qemu-command.ts';
 
 export interface SandboxOptions {
@@ -22,6 +22,8 @@ export interface SandboxOptions {
   accelerator: Accelerator;
   /** How many files each process may have open; 1024 without it. */
   openFiles?: number;
+  /** Whether virtiofsd runs in there, which wants a setting of the host's that is in /proc. */
+  shares?: boolean;
   /** A network namespace with the tap interfaces; one with nothing in it without. */
   netns?: string;
   cgroupsPath: string;
@@ -67,7 +69,8 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
     ...(options.netns === undefined ? [] : [TUN]),
   ];
   spec.mounts = [
-    ...spec.mounts.filter(({ destination }) => ['/proc', '/dev', '/dev/pts'].includes(destination)),
+    proc(options),
+    ...spec.mounts.filter(({ destination }) => ['/dev', '/dev/pts'].includes(destination)),
     tmpfs('/run'),
     tmpfs('/tmp'),
     ...options.files.map(({ to, from, writable, recursive }) => ({
@@ -100,6 +103,17 @@ export function sandboxSpec(options: SandboxOptions): RuntimeSpec {
     seccomp: defaultSeccomp({ capabilities: caps, architecture, kernel }),
   };
   return spec;
+}
+
+/** Processes alone, where the kernel can show them without the rest, and of those only what one may look into. */
+function proc({ kernel, shares = false }: SandboxOptions): RuntimeMount {
+  const subset = isKernelAtLeast(kernel, '5.8') && !shares ? ['subset=pid'] : [];
+  return {
+    destination: '/proc',
+    type: 'proc',
+    source: 'proc',
+    options: ['nosuid', 'nodev', 'noexec', 'hidepid=2', ...subset],
+  };
 }
 
 function tmpfs(destination: string): RuntimeMount {

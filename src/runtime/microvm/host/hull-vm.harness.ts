@@ -165,7 +165,7 @@ export class Guest extends Speaker {
 }
 
 /** What hull-vm has in its sandbox. */
-const CAPABILITIES = '+setuid,+setgid,+net_admin,+sys_admin';
+const CAPABILITIES = '+setuid,+setgid,+setpcap,+net_admin,+sys_admin';
 
 /** Carries descriptors 3 and 4 to where the test listens, and ends with 3 when the test lets go. */
 const STAND_IN = `

@@ -2,15 +2,21 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import os from 'node:os';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 
 import { run } from '#/host/process.ts';
+import { compileSeccomp } from '#/host/seccomp-bpf.ts';
 
+import { qemuSeccomp } from '../qemu-seccomp.ts';
+import { encodeRlimit } from '../run-body.ts';
 import * as vm from './hull-vm.harness.ts';
 import { Sandbox, u32 } from './hull-vm.harness.ts';
+
+const QEMU_FILTER = qemuSeccomp({ architecture: process.arch, kernel: os.release() });
 
 /** hull-vm by itself: the test speaks as the guest, behind a process that stands in for QEMU. */
 suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () => {
@@ -271,11 +277,44 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     );
     assert.match(words, /CapInh: 0+\nCapPrm: 0+\nCapEff: 0+\nCap/);
     assert.match(words, /CapAmb: 0+\nNoNewPrivs: 1\n/);
-    // 5 is ls's own.
+    // 6 is ls's own.
     assert.match(
       words,
-      /\n0 1 2 200 3 4 5 9 secret\n\/dev\/null\n1\n0\n\/nothing.so\n8388612 8\n r a m \\n$/,
+      /\n0 1 2 200 3 4 5 6 9 secret\n\/dev\/null\n1\n0\n\/nothing.so\n8388612 8\n r a m \\n$/,
     );
+  });
+
+  test('QEMU is limited, filtered, and has no way to a capability', async () => {
+    const script = `
+      grep -E '^(CapBnd|Seccomp):' /proc/self/status
+      ulimit -f
+      dd if=/dev/zero of=/run/vm/large bs=1k count=8 2>/dev/null; echo $? $(stat -c %s /run/vm/large)
+      kill -0 1 2>&1
+      unshare -U true 2>&1
+      ip link 2>&1
+      perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "/run/vm/mine", Listen => 1) or print "$!\\n"'`;
+    await using sandbox = new Sandbox({
+      owner: { uid: 65534, gid: 65533 },
+      qemu: ['busybox', 'sh', '-c', script],
+      records: [
+        vm.record(0x28, encodeRlimit({ type: 'RLIMIT_FSIZE', soft: 4096, hard: 4096 })),
+        vm.record(0x2a, Buffer.concat([u32(0), compileSeccomp(QEMU_FILTER)])),
+      ],
+    });
+    assert.equal(await sandbox.exited, 127);
+    const words = (sandbox.exitFile().startError ?? '').replaceAll(/[ \t]+/g, ' ');
+    assert.match(words, /CapBnd: 0+\nSeccomp: 2\n8\n153 4096\n/);
+    assert.match(words, /kill.*not permitted[^]*unshare.*not permitted[^]*socket.*not permitted/);
+    assert.match(words, /\nOperation not permitted$/);
+  });
+
+  test('a filter that is none, or a limit beyond what is, lets nothing start', async () => {
+    const wrong = [vm.record(0x2a, u32(0)), vm.record(0x2a, Buffer.alloc(12, 0xff))];
+    for (const record of wrong) {
+      await using sandbox = new Sandbox({ qemu: ['true'], records: [record] });
+      assert.equal(await sandbox.exited, 127);
+      assert.match(sandbox.exitFile().startError ?? '', /filter/);
+    }
   });
 
   test('hull-vm itself becomes the owner, whose its socket is', async () => {

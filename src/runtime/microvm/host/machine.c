@@ -76,6 +76,20 @@ static void take_record(struct machine *machine, const struct record *record)
 	case TAG_COMMANDS_IN:
 		machine->commands_in = body;
 		break;
+	case TAG_RLIMIT:
+		if (machine->limits_count == LIMITS_MAX) {
+			errno = E2BIG;
+			give_up("keep", "limits");
+		}
+		machine->limits[machine->limits_count++] = *record;
+		break;
+	case TAG_SECCOMP:
+		if (record->length <= sizeof(uint32_t)) {
+			errno = EINVAL;
+			give_up("use", "filter");
+		}
+		machine->filter = *record;
+		break;
 	case TAG_CONSOLE:
 		machine->console = true;
 		break;
@@ -87,7 +101,8 @@ static void take_record(struct machine *machine, const struct record *record)
 void machine_read(struct machine *machine, const char *path)
 {
 	static const enum tag tags[] = { TAG_OPEN, TAG_TAP, TAG_QEMU, TAG_PRELOAD, TAG_OWNER,
-					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS, TAG_COMMANDS_IN };
+					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS,
+					 TAG_COMMANDS_IN, TAG_RLIMIT, TAG_SECCOMP };
 	struct records records;
 	records.data = read_file(path, &records.length);
 	if (records.data == NULL)

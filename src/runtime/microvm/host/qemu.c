@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,11 +50,22 @@ static void hand_over(const struct handed_file *files, size_t count)
 			child_failed("hand over a descriptor");
 }
 
+static void limit(const struct machine *machine)
+{
+	for (size_t i = 0; i < machine->limits_count; i++) {
+		const uint8_t *value = machine->limits[i].value;
+		struct rlimit limits = { get_u64(value + 4), get_u64(value + 12) };
+		if (setrlimit((int)get_u32(value), &limits) != 0)
+			child_failed("set a limit");
+	}
+}
+
 static void child(char **command, const struct handed_file *files, size_t count, const struct machine *owner, pid_t parent)
 {
+	if (unshare(CLONE_NEWNET) != 0)
+		child_failed("make a network namespace");
 	if (owner != NULL) {
-		if (unshare(CLONE_NEWNET) != 0)
-			child_failed("make a network namespace");
+		limit(owner);
 		if (!become(owner->uid, owner->gid))
 			child_failed("become the owner");
 		if (owner->preload != NULL)
@@ -68,6 +80,9 @@ static void child(char **command, const struct handed_file *files, size_t count,
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (owner != NULL && owner->filter.value != NULL &&
+	    !filter_calls(get_u32(owner->filter.value), owner->filter.value + 4, owner->filter.length - 4))
+		child_failed("filter its system calls");
 	execvp(command[0], command);
 	child_failed("run it");
 }

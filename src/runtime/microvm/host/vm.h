@@ -97,7 +97,7 @@ void tail_add(struct tail *tail, const char *data, size_t length);
 void tail_copy(const struct tail *tail, char text[TAIL_SIZE + 1]);
 
 /* machine.c: FILE of `run`. */
-enum { FIRST_FD = 6, LAST_FD = 255, COMMANDS_MAX = 4096 };
+enum { FIRST_FD = 6, LAST_FD = 255, COMMANDS_MAX = 4096, LIMITS_MAX = 16 };
 struct handed_file {
 	int number; /* in QEMU */
 	int fd;
@@ -113,6 +113,10 @@ struct machine {
 	struct records configure;
 	struct records run; /* no data: there is no main process */
 	struct records commands, commands_in; /* for QEMU's control protocol, at once and when a guest has come in */
+	/* QEMU's RLIMIT records, and its filter of system calls. */
+	struct record limits[LIMITS_MAX];
+	size_t limits_count;
+	struct record filter; /* no value: none */
 };
 /* Opens what it names. */
 void machine_read(struct machine *machine, const char *path);
@@ -143,6 +147,8 @@ void own_files(uid_t uid, gid_t gid);
 void make_files_as_owner(void);
 /* This process is the owner's, with no capability and no way to one. */
 bool become(uid_t uid, gid_t gid);
+/* A program of struct sock_filter for this thread's system calls, from here on; no_new_privs is set. */
+bool filter_calls(uint32_t flags, const unsigned char *program, size_t length);
 
 /* liveness.c: how long QEMU could have answered. */
 void liveness_begin(void);
