@@ -217,6 +217,20 @@ suite('the sandbox of a microVM', { timeout: 120_000 }, () => {
       assert.match(name, /^\/(usr\/(bin\/qemu-system|lib)|guest\/|run\/ram$|hull-vm-ram\.so$)/);
   });
 
+  test('what the guest frees goes back to the host, though its memory began as the saved guest’s', async () => {
+    const anonymous = (): number => Number.parseInt(field(own.qemu, 'RssAnon'), 10) / 1024;
+    const execute = async (line: string): Promise<void> => {
+      const exec = await api
+        .post(`/containers/${id}/exec`, { Cmd: ['sh', '-c', line], AttachStdout: true })
+        .is(201);
+      await api.post(`/exec/${(exec as { Id: string }).Id}/start`, {}).reply();
+    };
+    await execute('dd if=/dev/urandom of=/dev/shm/much bs=1M count=60 2>/dev/null');
+    const much = anonymous();
+    await execute('rm /dev/shm/much');
+    await until(`${much} MiB become 40 less`, () => anonymous() < much - 40);
+  });
+
   test('nothing else of the VM’s is left of the host’s root: the monitor alone', () => {
     assert.equal(nameOf(own.monitor), 'hull-monitor');
     assert.deepEqual(childrenOf(own.hullVm), [own.qemu]);

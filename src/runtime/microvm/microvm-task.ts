@@ -50,6 +50,8 @@ const LIMIT_DEADLINE_MS = 15_000;
 const TEXT_DEADLINE_MS = 5000;
 /** A guest's processes and counters are not to fill the engine's memory. */
 const TEXT_LIMIT = 4 << 20;
+/** Of the reason why a VM broke down, for the container's state; the log has it whole. */
+const WORDS_LIMIT = 500;
 /** What hull-vm leaves is small; more is not read. */
 const EXIT_LIMIT = 16_384;
 
@@ -297,7 +299,7 @@ export class MicrovmTask implements Task {
       ...exit,
       oomKilled: exit.oomKilled || oomKilled,
       ...(startError === undefined ? {} : { startError }),
-      ...(reason === undefined ? {} : { breakdown: reason }),
+      ...(reason === undefined ? {} : { breakdown: inShort(reason) }),
     };
   }
 
@@ -372,6 +374,13 @@ function asVmExit(value: unknown): VmExit {
     ...(typeof reason === 'string' ? { reason: printable(reason) } : {}),
     ...(typeof startError === 'string' ? { startError: printable(startError) } : {}),
   };
+}
+
+/** The first of what hull-vm has to say, or what the guest's kernel said at its end, which is why QEMU ended. */
+export function inShort(reason: string): string {
+  const panic = /Kernel panic - not syncing: (.*)/.exec(reason)?.[1];
+  const words = panic === undefined ? reason.split('\n', 1)[0] : `the guest's kernel panicked: ${panic}`;
+  return (words ?? '').slice(0, WORDS_LIMIT);
 }
 
 /** Without what would command the terminal of whoever reads it. */
