@@ -85,7 +85,8 @@ export class Templates {
   async #make(machine: Machine, directory: string, template: Template): Promise<Template> {
     const { logger } = this.#context;
     const began = performance.now();
-    const unfinished = `${directory}.${process.pid}`;
+    // One engine alone has this data root: what is there of this name an earlier one has left.
+    const unfinished = `${directory}.unfinished`;
     rmSync(unfinished, { recursive: true, force: true });
     mkdirSync(unfinished, { mode: 0o711 });
     try {
