@@ -1,6 +1,6 @@
-import { readFileSync, rmSync, watch } from 'node:fs';
+import { rmSync, watch } from 'node:fs';
 import path from 'node:path';
-import { errnoCode } from '#/base/errors.ts';
+import { printable, takeFile } from './shared-files.ts';
 
 /** More than any words that a guest has for a failure; it could write more. */
 const WORDS_LIMIT = 4096;
@@ -36,10 +36,7 @@ export class ExecStatus implements Disposable {
   }
 
   #look(): void {
-    try {
-      this.#told.resolve(readFileSync(this.#file).toString('utf8', 0, WORDS_LIMIT));
-    } catch (error) {
-      if (errnoCode(error) !== 'ENOENT') this.#told.reject(error);
-    }
+    const words = takeFile(this.#file, WORDS_LIMIT);
+    if (words !== undefined) this.#told.resolve(printable(words.toString('utf8')));
   }
 }

@@ -25,7 +25,7 @@ import { METHOD } from './guest-frames.ts';
 import { SANDBOX } from './installation.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
-import { leaveFile, takeFile, withSocket } from './shared-files.ts';
+import { leaveFile, printable, takeFile, withSocket } from './shared-files.ts';
 
 /** In the task's directory: what `load` needs. */
 export const VM_FILE = 'vm.json';
@@ -381,11 +381,6 @@ export function inShort(reason: string): string {
   const panic = /Kernel panic - not syncing: (.*)/.exec(reason)?.[1];
   const words = panic === undefined ? reason.split('\n', 1)[0] : `the guest's kernel panicked: ${panic}`;
   return (words ?? '').slice(0, WORDS_LIMIT);
-}
-
-/** Without what would command the terminal of whoever reads it. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '');
 }
 
 async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {

@@ -69,3 +69,8 @@ export async function withSocket<T>(
     closeSync(fd);
   }
 }
+
+/** Without what would command the terminal of whoever reads it. */
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '');
+}
