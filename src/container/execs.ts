@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, EngineError, invalid, messageOf, notFound } from '#/base/errors.ts';
 import { newId } from '#/base/ids.ts';
-import { capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
+import { CAPABILITIES, capabilitySet, processCapabilities } from '#/oci/capabilities.ts';
 import { mappedRoot } from '#/oci/id-mapping.ts';
 import type { RuntimeProcess, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { Attachment, ExecTask, GuestUser, TerminalSize } from '#/runtime/runtime.ts';
@@ -226,7 +226,7 @@ export class Execs {
       add: record.hostConfig.CapAdd,
       drop: record.hostConfig.CapDrop,
       privileged: config.Privileged || record.hostConfig.Privileged,
-      available: host.capabilities,
+      available: isGuest ? CAPABILITIES : host.capabilities,
     });
     return {
       ...bundle.process,

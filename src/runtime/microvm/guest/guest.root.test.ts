@@ -187,6 +187,8 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     assert.equal(await ids('1000'), '1000\n1001\n1001 29\n/home/jane\n');
     assert.equal(await ids('jane:video'), '1000\n44\n44\n/home/jane\n');
     assert.equal(await ids('4000:5000', [record(0x24, texts('audio', '77'))]), '4000\n5000\n5000 29 77\n/\n');
+    const joined = await guest.sh('grep Groups: /proc/self/status', { user: 'jane' });
+    assert.match(joined, /^Groups:\t29 1001 \n$/);
     await assert.rejects(ids('joe'), /unable to find user joe: no matching entries in passwd file/);
     await assert.rejects(ids('jane:joes'), /unable to find group joes: no matching entries in group file/);
   });

@@ -138,6 +138,8 @@ void user_find(struct user *user, const char *text, const struct record *groups)
 	}
 	if (group != NULL && group[0] != '\0')
 		user->gid = find_group(group);
+	/* As Docker has it since CVE-2022-36109: who leaves his group by a setgid program is still in it. */
+	add_group(user, user->gid);
 	size_t count = groups == NULL ? 0 : record_texts(groups, NULL, 0);
 	const char **names = need(calloc(count + 1, sizeof *names));
 	if (groups != NULL)
