@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { daemon, hull, json } from '../daemon.fixture.ts';
 import { type Comparison, density, type Figure, figureText, measured, median, ratioText } from './figures.ts';
-import { pingAverage } from './measure.ts';
+import { hostMemory, pingAverage } from './measure.ts';
 import { comparisonPicture } from './picture.ts';
 import { comparisonTable } from './table.ts';
 
@@ -60,6 +60,15 @@ test("pingAverage() reads busybox's summary and that of iputils", () => {
   assert.equal(pingAverage('round-trip min/avg/max = 0.839/2.059/13.869 ms'), 2.059);
   assert.equal(pingAverage('rtt min/avg/max/mdev = 0.029/0.041/0.053/0.012 ms'), 0.041);
   assert.equal(pingAverage('20 packets transmitted, 0 packets received'), undefined);
+});
+
+test("hostMemory() is what a VM takes of the host's, not what its guest sees", () => {
+  const stats = { inactive_file: 100 };
+  assert.equal(hostMemory({ memory_stats: { usage: 1000, stats } }), 900);
+  assert.equal(
+    hostMemory({ memory_stats: { usage: 1000, stats: { ...stats, vm_host_usage: 70_000 } } }),
+    70_000,
+  );
 });
 
 test("comparisonTable() names the accelerator beside each of the VM's figures, and why one is missing", () => {

@@ -23,7 +23,7 @@ export const MEASURES = [
     title: 'memory of an idle one',
     unit: 'MB',
     better: 'less',
-    how: "what the host's cgroup of it holds, as `stats` shows it: behind a VM's wall QEMU and the guest's touched pages; page cache that could be dropped is left out",
+    how: "what the host's cgroup of it holds: behind a VM's wall QEMU and the guest's touched pages (`vm_host_usage` of stats)",
   },
   {
     name: 'density',
