@@ -48,13 +48,23 @@ export function openBeneath(directory: number, path: string, flags: number = con
   return resolve(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
+/** A host that renames without a pause must not hold us up for ever. */
+const MOST_TRIES = 1000;
+
 function resolve(directory: number, path: string, flags: number, how: number): number {
   const open = Buffer.alloc(24);
   // Neither a fifo nor a terminal of the tree's may hold us up or become ours; O_PATH, which opens neither, allows no such flags.
   const careful = (flags & O_PATH) === 0 ? constants.O_NONBLOCK | constants.O_NOCTTY : 0;
   open.writeBigUInt64LE(BigInt(flags | careful), 0);
   open.writeBigUInt64LE(BigInt(how), 16);
-  return checked(openat2(SYS_OPENAT2, directory, path, open, open.length), 'openat2', path);
+  // A mount or a rename anywhere on the host while a `..` is walked makes the kernel say EAGAIN: openat2(2) leaves it to us to ask again.
+  for (let tries = 1; ; tries++) {
+    try {
+      return checked(openat2(SYS_OPENAT2, directory, path, open, open.length), 'openat2', path);
+    } catch (error) {
+      if (errnoCode(error) !== 'EAGAIN' || tries === MOST_TRIES) throw error;
+    }
+  }
 }
 
 function openRooted(directory: number, path: string): number | undefined {
