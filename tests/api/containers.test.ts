@@ -322,6 +322,10 @@ onEveryEngine('containers', ({ check }) => {
   });
   check('top lists the processes with titles', async (api) => {
     const id = await api.run('sleep 600; true');
+    await until('the shell has started its program', async () => {
+      const { body } = await api.get(`/containers/${id}/top`).reply();
+      return body.includes('"sleep 600"');
+    });
     const titles = ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'];
     for (const query of ['', '?ps_args=', '?ps_args=-ef']) {
       await api.get(`/containers/${id}/top${query}`).is(200, {
