@@ -3,7 +3,7 @@ import path from 'node:path';
 import { printable, takeFile } from './shared-files.ts';
 
 /** More than any words that a guest has for a failure; it could write more. */
-const WORDS_LIMIT = 4096;
+const WORDS_LIMIT = 32_768;
 
 /** Waits for what `hull-vm exec` leaves beside its file: whether the process runs in the guest (protocol.md). */
 export class ExecStatus implements Disposable {
