@@ -23,7 +23,8 @@ suite('hostile guests', { timeout: 120_000 }, () => {
 
   before(async () => {
     ({ daemon, api } = await startVmDaemon());
-    id = await api.run('exec sleep 600', vm({ Privileged: true, PidsLimit: 64 }));
+    // A first process that takes the orphans' ends.
+    id = await api.run('while :; do sleep 1; done', vm({ Privileged: true, PidsLimit: 64 }));
     rss = rssOf(daemon);
   });
   after(async () => {

@@ -22,13 +22,22 @@ suite('the sandbox of a microVM', { timeout: 120_000 }, () => {
 
   before(async () => {
     ({ daemon, api } = await startVmDaemon());
-    id = await api.run('exec sleep 600', vm());
-    own = await processesOf(api, id);
-    other = await processesOf(api, await api.run('exec sleep 600', vm({ NetworkMode: 'none' })));
+    // At once, so that both want the saved guest that is not there yet.
+    const [first, second] = await Promise.all([
+      api.run('exec sleep 600', vm()),
+      api.run('exec sleep 600', vm({ NetworkMode: 'none' })),
+    ]);
+    id = first;
+    own = await processesOf(api, first);
+    other = await processesOf(api, second);
   });
   after(async () => {
     await daemon[Symbol.asyncDispose]();
     await assertNoLeaks(snapshot, [daemon.directory]);
+  });
+
+  test('both go on from one saved guest, which was made once', () => {
+    assert.equal(daemon.log.match(/Saved a guest that has booted/g)?.length, 1);
   });
 
   test('QEMU and hull-vm are one user, nobody of the host and of no other VM, without groups', () => {

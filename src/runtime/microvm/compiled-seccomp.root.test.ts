@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import { test } from 'node:test';
 import { defaultSeccomp } from '#/oci/seccomp.ts';
-import { compileSeccomp, type SeccompRules } from './seccomp-bpf.ts';
+import { compileSeccomp, type SeccompRules } from '#/host/seccomp-bpf.ts';
 
 /** `struct sock_filter`: code u16, jt u8, jf u8, k u32. */
 const INSTRUCTION = 8;
