@@ -8,13 +8,10 @@ export const BEHIND_BOTH_WALLS: ReadonlySet<string> = new Set([
   'attach',
   'containers',
   'exec',
-  'health',
   'isolation',
   'logs',
   'mounts',
   'networks',
-  'options',
-  'resources',
   'volumes',
 ]);
 

@@ -52,14 +52,13 @@ const KVM = '/dev/kvm';
 const VERDICT_FILE = 'accelerator.json';
 
 /** Prepares the installation, and finds out whether KVM works here: by booting a guest, for the device alone says little. */
-export async function openMicrovmHost(options: MicrovmHostOptions): Promise<MicrovmHost> {
+export async function openMicrovmHost(
+  options: MicrovmHostOptions,
+  inUse: (installation: string) => boolean,
+): Promise<MicrovmHost> {
   const { directory, logger } = options;
   mkdirSync(options.runDirectory, { recursive: true, mode: 0o711 });
-  const installation = await openInstallation(
-    path.join(directory, 'installed'),
-    options.sources,
-    () => false,
-  );
+  const installation = await openInstallation(path.join(directory, 'installed'), options.sources, inUse);
   const tscKhz = await timeStampCounterKhz(options.sources.hullVm);
   const templates = new Templates({
     installation,

@@ -78,6 +78,8 @@ export class MicrovmRuntime implements Runtime {
   readonly #filters = new Map<string, Buffer>();
   /** The tmpfs of the tasks that this engine knows. */
   readonly #shared = new Set<string>();
+  /** What running VMs began with, which their execs still need. */
+  readonly #inUse = new Set<string>();
   #host: Promise<MicrovmHost> | undefined;
 
   constructor(name: string, options: MicrovmHostOptions) {
@@ -122,6 +124,7 @@ export class MicrovmRuntime implements Runtime {
       const file = path.join(bundle, 'hull-vm');
       writeFileSync(file, plan.file, { mode: 0o600 });
       const vm: VmFile = {
+        installation: host.installation.directory,
         shared,
         owner,
         memory: machine.memory,
@@ -175,6 +178,7 @@ export class MicrovmRuntime implements Runtime {
       throw error;
     }
     this.#shared.add(vm.shared);
+    this.#inUse.add(vm.installation);
     const outer = await this.#options.sandboxes.load(id, directory);
     return outer && new MicrovmTask(outer, directory, vm, this.#options.logger);
   }
@@ -210,10 +214,12 @@ export class MicrovmRuntime implements Runtime {
 
   /** On first use: a host where no container is a microVM needs nothing for them. */
   #open(): Promise<MicrovmHost> {
-    this.#host ??= openMicrovmHost(this.#options).catch((error: unknown) => {
-      this.#host = undefined;
-      throw error;
-    });
+    this.#host ??= openMicrovmHost(this.#options, (installation) => this.#inUse.has(installation)).catch(
+      (error: unknown) => {
+        this.#host = undefined;
+        throw error;
+      },
+    );
     return this.#host;
   }
 

@@ -31,6 +31,8 @@ import { leaveFile, printable, takeFile, withSocket } from './shared-files.ts';
 export const VM_FILE = 'vm.json';
 
 export interface VmFile {
+  /** The directory of what the VM runs from. */
+  installation: string;
   /** A small tmpfs, which the sandbox has as /run/vm. */
   shared: string;
   /** Whose hull-vm and QEMU are. */
