@@ -1,45 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoCode, internal } from '#/base/errors.ts';
 import { mountTmpfs } from '#/host/mounts.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
-import type { RuntimeResources, RuntimeRlimit, RuntimeSeccomp, RuntimeSpec } from '#/oci/runtime-spec.ts';
-import type {
-  CreateTaskOptions,
-  GuestOptions,
-  OpenFiles,
-  OpenFilesOptions,
-  Runtime,
-  Task,
-} from '../runtime.ts';
-import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './configure-body.ts';
-import { takeNetwork, type TakenNetwork } from './guest-network.ts';
+import type { RuntimeResources, RuntimeSeccomp } from '#/oci/runtime-spec.ts';
+import type { CreateTaskOptions, OpenFiles, OpenFilesOptions, Runtime, Task } from '../runtime.ts';
+import { takeNetwork } from './guest-network.ts';
 import { kernelRelease, SANDBOX } from './installation.ts';
 import { guestMemory, sandboxMemory, wholeSandboxMemory } from './memory-size.ts';
 import { MicrovmTask, removeShared, VM_FILE, type VmFile } from './microvm-task.ts';
 import { type MicrovmHost, type MicrovmHostOptions, openMicrovmHost } from './microvm-host.ts';
-import { PciSlots } from './pci-slots.ts';
-import {
-  incomingCommands,
-  type Machine,
-  type MemoryBacking,
-  qemuCommand,
-  SHARE_TAG,
-  shareCommands,
-} from './qemu-command.ts';
-import { Records, TAG } from './records.ts';
+import type { Machine } from './qemu-command.ts';
 import { qemuSeccomp } from './qemu-seccomp.ts';
-import { encodeRlimit, runBody } from './run-body.ts';
-import { type SandboxOptions, sandboxSpec } from './sandbox-spec.ts';
+import { sandboxSpec } from './sandbox-spec.ts';
 import { endStraySandboxes, noteSandbox } from './stray-sandboxes.ts';
-import type { Template } from './templates.ts';
+import { planVm, RAM_FILE } from './vm-plan.ts';
 
-/** Descriptors of QEMU's that hull-vm opens for it; below are stdio, the agent, the console and the control protocol. */
-const FIRST_FD = 6;
-/** The saved guest's memory, which hull-vm's library lets QEMU open for reading. */
-const RAM_FILE = '/run/ram';
 /** Sockets' paths are short. */
 const SHORT_ID = 12;
 const HULL_VM_FILE = '/run/hull-vm';
@@ -61,10 +39,7 @@ const SHARING_CAPABILITIES = [
   'CAP_SETFCAP',
   'CAP_SYS_CHROOT',
 ];
-const ENTROPY_BYTES = 64;
 const SHARED_FILES = 2 ** 20;
-/** More than QEMU has with 127 layers. */
-const MOST_FILES = 1024;
 /** More than QEMU has, and virtiofsd, and a hull-vm for each of 1024 execs. */
 const MOST_THREADS = 2048;
 
@@ -120,7 +95,12 @@ export class MicrovmRuntime implements Runtime {
       chownSync(shared, owner.uid, owner.gid);
       const netns = spec.linux.namespaces.find(({ type }) => type === 'network')?.path;
       const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
-      const plan = this.#plan({ hold, host, spec, guest, io, machine, template, owner, network });
+      const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
+      const plan = planVm({
+        ...{ hold, spec, guest, io, machine, template, owner, network, filter },
+        qemuFilter: this.#filter(qemuSeccomp(this.#options)),
+        tscKhz: host.tscKhz,
+      });
       const file = path.join(bundle, 'hull-vm');
       writeFileSync(file, plan.file, { mode: 0o600 });
       const vm: VmFile = {
@@ -128,7 +108,7 @@ export class MicrovmRuntime implements Runtime {
         shared,
         owner,
         memory: machine.memory,
-        filter: plan.filter?.toString('base64') ?? '',
+        filter: filter?.toString('base64') ?? '',
       };
       writeFileSync(path.join(directory, VM_FILE), JSON.stringify(vm), { mode: 0o600 });
       const sandbox = sandboxSpec({
@@ -223,149 +203,6 @@ export class MicrovmRuntime implements Runtime {
     return this.#host;
   }
 
-  /** hull-vm's file, and what must be mounted into the sandbox for it. */
-  #plan({
-    hold,
-    host,
-    spec,
-    guest,
-    io,
-    machine,
-    template,
-    owner,
-    network,
-  }: {
-    hold: boolean;
-    host: MicrovmHost;
-    spec: RuntimeSpec;
-    guest: GuestOptions;
-    io: CreateTaskOptions['io'];
-    machine: Machine;
-    template: Template | undefined;
-    owner: { uid: number; gid: number };
-    network: TakenNetwork;
-  }): { file: Buffer; filter: Buffer | undefined; shares: boolean; mounts: Mounts } {
-    const records = new Records();
-    const mounts: Mounts = [];
-    let nextFd = FIRST_FD;
-    const open = (from: string, to: string, access: 'ro' | 'rw'): number => {
-      mounts.push({ to, from, writable: access === 'rw' });
-      records.texts(TAG.open, [String(nextFd), to, access]);
-      return nextFd++;
-    };
-    const { sources, files, shares } = bindSources(spec, guest);
-    for (const [order, { source, writable, recursive }] of shares.entries())
-      mounts.push({ to: `/run/shares/${order}`, from: source, writable, recursive });
-    const places = new PciSlots();
-    const layers = guest.layers.map((file, order) => ({
-      place: places.next(),
-      fd: open(file, `/run/layer${order}`, 'ro'),
-      readonly: true,
-    }));
-    const top = { place: places.next(), fd: open(guest.top, '/run/top', 'rw'), readonly: false };
-    const interfaces = network.interfaces.map((taken) => {
-      records.texts(TAG.tap, [String(nextFd), taken.tap]);
-      return { ...taken, place: places.next(), fd: nextFd++ };
-    });
-    const share =
-      shares.length === 0 ? undefined : { place: places.next(), socket: '/run/vm/shares', tag: SHARE_TAG };
-    if (share !== undefined) records.texts(TAG.shares, virtiofsd());
-    const { backing, incoming } = this.#memory(template, share !== undefined, {
-      records,
-      mounts,
-      open,
-      fd: () => nextFd++,
-    });
-    const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
-    records
-      .texts(
-        TAG.qemu,
-        qemuCommand({
-          machine,
-          backing,
-          agent: 'socket,fd=3',
-          console: 'socket,fd=4',
-          monitor: 'socket,fd=5',
-          kernel: SANDBOX.kernel,
-          initramfs: SANDBOX.initramfs,
-          firmware: SANDBOX.firmware,
-          tscKhz: host.tscKhz,
-          disks: [...layers, top],
-          interfaces,
-          ...(share === undefined ? {} : { share }),
-          incoming,
-        }),
-      )
-      .numbers(TAG.owner, owner.uid, owner.gid)
-      // Neither the disk nor anything else becomes larger than it is.
-      .add(TAG.rlimit, encodeRlimit(fileSizeLimit(guest.top, machine)))
-      .add(TAG.rlimit, encodeRlimit({ type: 'RLIMIT_NOFILE', soft: MOST_FILES, hard: MOST_FILES }))
-      .add(TAG.seccomp, Buffer.concat([Buffer.alloc(4), this.#filter(qemuSeccomp(this.#options))]))
-      .add(
-        TAG.configure,
-        configureBody(spec, {
-          rescan: template !== undefined,
-          time: BigInt(Date.now()) * 1_000_000n,
-          entropy: randomBytes(ENTROPY_BYTES),
-          layers: layers.map(({ place }) => place.name),
-          top: top.place.name,
-          ...(share === undefined ? {} : { share: SHARE_TAG }),
-          interfaces: interfaces.map(({ place, name, mtu, addresses }) => ({
-            place: place.name,
-            name,
-            mtu,
-            addresses,
-          })),
-          routes: network.routes,
-          sources,
-          files,
-        }),
-      )
-      .add(
-        TAG.run,
-        runBody(spec.process, {
-          ...guest.user,
-          privileged: guest.privileged,
-          hold,
-          stdin: io.stdin,
-          ...(io.size === undefined ? {} : { size: io.size }),
-          ...(filter === undefined ? {} : { filter }),
-        }),
-      );
-    return { file: records.encode(), filter, shares: share !== undefined, mounts };
-  }
-
-  #memory(
-    template: Template | undefined,
-    shared: boolean,
-    {
-      records,
-      mounts,
-      open,
-      fd,
-    }: {
-      records: Records;
-      mounts: Mounts;
-      open: (from: string, to: string, access: 'ro' | 'rw') => number;
-      fd: () => number;
-    },
-  ): { backing: MemoryBacking; incoming: boolean } {
-    if (template === undefined) {
-      return { backing: { kind: shared ? 'shared' : 'private' }, incoming: false };
-    }
-    mounts.push({ to: RAM_FILE, from: template.ram });
-    records.text(TAG.commands, incomingCommands(open(template.state, '/run/state', 'ro')));
-    if (!shared) {
-      records.text(TAG.preload, SANDBOX.ramLibrary);
-      return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming: true };
-    }
-    // virtiofsd must see the guest's memory, so this guest has a copy of its own.
-    records.text(TAG.commandsIn, shareCommands(SHARE_TAG));
-    const ram = fd();
-    records.texts(TAG.ram, [String(ram), RAM_FILE]);
-    return { backing: { kind: 'file', path: `/proc/self/fd/${ram}`, share: true }, incoming: true };
-  }
-
   #filter(profile: RuntimeSeccomp): Buffer {
     const key = JSON.stringify(profile);
     const known = this.#filters.get(key);
@@ -376,55 +213,10 @@ export class MicrovmRuntime implements Runtime {
   }
 }
 
-type Mounts = SandboxOptions['files'][number][];
-
 /** Nobody of the host, and hardly ever the same for two VMs. */
 function ownerOf(id: string): { uid: number; gid: number } {
   const number = 0x4000_0000 + (Number.parseInt(id.slice(0, 7), 16) || 1);
   return { uid: number, gid: number };
-}
-
-/** Where the guest has what the container binds: the engine's small files as copies, everything else by virtiofs. */
-function bindSources(
-  spec: RuntimeSpec,
-  guest: GuestOptions,
-): { sources: Map<string, string>; files: Map<string, Buffer>; shares: Share[] } {
-  const sources = new Map<string, string>();
-  const files = new Map<string, Buffer>();
-  const shares = new Map<string, Share>();
-  for (const { type, source = '', destination, options = [] } of spec.mounts) {
-    if (type !== 'bind' || destination === INIT_IN_CONTAINER) continue;
-    const writable = !options.includes('ro') && !options.includes('rro');
-    const recursive = options.includes('rbind');
-    const known = shares.get(source);
-    if (known !== undefined) {
-      // Once for all places, so that they show the same at the same time; each place has its own limits in the guest.
-      known.writable ||= writable;
-      known.recursive ||= recursive;
-    } else if (guest.files.includes(source)) {
-      const name = path.basename(source);
-      files.set(name, readFileSync(source));
-      sources.set(source, `${GUEST_FILES}/${name}`);
-    } else {
-      sources.set(source, `${GUEST_SHARES}/${shares.size}`);
-      shares.set(source, { source, writable, recursive });
-    }
-  }
-  return { sources, files, shares: [...shares.values()] };
-}
-
-/** What of the host virtiofsd may show. */
-interface Share {
-  source: string;
-  writable: boolean;
-  /** With what is mounted below. */
-  recursive: boolean;
-}
-
-function virtiofsd(): string[] {
-  const options =
-    'source=/run/shares,sandbox=chroot,xattr,posix_acl,announce_submounts,cache=auto,flock,posix_lock';
-  return [SANDBOX.virtiofsd, '--fd=3', '-f', '-o', options];
 }
 
 /** virtiofsd keeps one open for each file that its guest knows. */
@@ -441,9 +233,4 @@ function sandboxResources(resources: RuntimeResources = {}, { memory: guest }: M
     pids: { limit: MOST_THREADS },
     memory: limit === undefined ? { limit: wholeSandboxMemory(guest) } : { limit, swap: limit },
   };
-}
-
-function fileSizeLimit(disk: string, { memory }: Machine): RuntimeRlimit {
-  const size = Math.max(statSync(disk).size, memory);
-  return { type: 'RLIMIT_FSIZE', soft: size, hard: size };
 }
