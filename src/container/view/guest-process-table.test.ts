@@ -48,5 +48,5 @@ test('guestProcessTable() shows columns of one’s own, renamed or not', () => {
 test('guestProcessTable() refuses what it has no answer for', () => {
   assert.throws(() => guestProcessTable([], '-o nosuch'), /unknown user-defined format specifier/);
   assert.throws(() => guestProcessTable([], '-o comm'), /Couldn't find PID field/);
-  assert.throws(() => guestProcessTable([], '--forest'), { kind: 'invalid' });
+  assert.throws(() => guestProcessTable([], '--forest'), { kind: 'internal' });
 });

@@ -1,4 +1,4 @@
-import { invalid } from '#/base/errors.ts';
+import { internal } from '#/base/errors.ts';
 import type { GuestProcess } from '#/runtime/runtime.ts';
 import { checkPsArguments, type ProcessTable } from './process-table.ts';
 
@@ -53,7 +53,7 @@ const FULL: Column[] = [
 
 /**
  * A guest's processes as ps would show them; the host's ps cannot know them. Of its arguments the usual ones: `-ef` and the like, `aux`, and
- * columns of one's own (`-o pid,comm=NAME`). Throws `invalid` for others.
+ * columns of one's own (`-o pid,comm=NAME`). Throws `internal` for others, as Docker does when ps fails.
  */
 export function guestProcessTable(
   processes: readonly GuestProcess[],
@@ -82,11 +82,12 @@ function wantedColumns(psArgs: string): Column[] {
     } else if (/^-?[aux]+$/.test(word)) {
       style = columns('user,pid,pcpu,vsz,rss,tty,stat,stime,time,args');
     } else {
-      throw invalid(`ps: a microVM's processes are not shown by "${word}"`);
+      const what = word.startsWith('--') ? 'unknown gnu long option' : `unsupported option "${word}"`;
+      throw internal(`ps: error: ${what}: a microVM's processes are not shown by it`);
     }
   }
   const chosen = found.length > 0 ? found : style;
-  if (!chosen.some(({ title }) => title === 'PID')) throw invalid("Couldn't find PID field in ps output");
+  if (!chosen.some(({ title }) => title === 'PID')) throw internal("Couldn't find PID field in ps output");
   return chosen;
 }
 
@@ -94,7 +95,7 @@ function columns(list: string): Column[] {
   return list.split(',').map((part) => {
     const [name = '', title] = part.split('=');
     const column = COLUMNS[SYNONYMS[name] ?? name];
-    if (column === undefined) throw invalid(`ps: error: unknown user-defined format specifier "${name}"`);
+    if (column === undefined) throw internal(`ps: error: unknown user-defined format specifier "${name}"`);
     return title ? { ...column, title } : column;
   });
 }

@@ -332,6 +332,8 @@ for (const name of ['crun', 'runc'] as const) {
 
     test('load() forgets a task that was never started', async () => {
       const task = await bundles.create(['true']);
+      // By now its monitor listens.
+      using _ = await task.attach({ stdin: false, output: true });
       assert.equal(await bundles.newRuntime().load(task.id, bundles.taskDirectory(task.id)), undefined);
       assert.ok(!existsSync(bundles.taskDirectory(task.id)));
     });
