@@ -97,7 +97,15 @@ export class MicrovmRuntime implements Runtime {
       const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
       const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
       const plan = planVm({
-        ...{ hold, spec, guest, io, machine, template, owner, network, filter },
+        hold,
+        spec,
+        guest,
+        io,
+        machine,
+        template,
+        owner,
+        network,
+        filter,
         qemuFilter: this.#filter(qemuSeccomp(this.#options)),
         tscKhz: host.tscKhz,
       });
