@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { openCompressed } from '#/archive/compression.ts';
 import { byteString, textOf } from '#/archive/tar-entry.ts';
-import { errnoCode, invalid } from '#/base/errors.ts';
+import { errnoCode, invalid, messageOf } from '#/base/errors.ts';
 import { formatNanos } from '#/base/time.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
 import type { GuestEntry, GuestFiles, TreeOptions } from '#/runtime/runtime.ts';
@@ -54,7 +54,23 @@ export async function guestWrite(
   const entry = await entryAt(files, target, absent);
   if ((entry.mode & S_IFMT) !== S_IFDIR) throw invalid('extraction point is not a directory');
   const { stream } = await openCompressed(tar);
-  await files.plant(target, guestEntries(stream, owner), { keepKind });
+  try {
+    await files.plant(target, guestEntries(stream, owner), { keepKind });
+  } catch (error) {
+    throw keptKind(error, target) ?? error;
+  }
+}
+
+/** The guest's words for what is not replaced by something of another kind, in Docker's. */
+function keptKind(error: unknown, target: string): Error | undefined {
+  const [, there, name = '', kind] =
+    /^cannot overwrite (\S+) `(.*)` with (\S+)$/.exec(
+      errnoCode(error) === 'EEXIST' ? messageOf(error) : '',
+    ) ?? [];
+  if (there === undefined) return undefined;
+  return invalid(`cannot overwrite ${there} "${path.posix.join(target, name)}" with ${kind} "${target}"`, {
+    cause: error,
+  });
 }
 
 /** The path without links that this one comes to; what does not exist is taken as a plain name. */
