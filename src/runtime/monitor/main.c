@@ -30,26 +30,6 @@ static char *start_error;
 /* When the wait for output of a process that has ended, or for a start, is over; and that for a log that is slow. */
 static int64_t deadline, log_deadline;
 
-int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int until(int64_t moment)
-{
-	int64_t left = moment - monotonic_ms();
-	return left > 0 ? (int)left : 0;
-}
-
-int sooner(int one, int other)
-{
-	if (one < 0 || other < 0)
-		return one < 0 ? other : one;
-	return one < other ? one : other;
-}
-
 static void usage(void)
 {
 	fputs("usage: hull-monitor --directory DIR [--terminal] [--stdin] [--stdin-once] [--owner UID:GID] [--size ROWSxCOLUMNS]\n"

@@ -5,7 +5,8 @@
 #ifndef HULL_MONITOR_H
 #define HULL_MONITOR_H
 
-#include <poll.h>
+#include "loop.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,20 +67,11 @@ extern pid_t process_pid;
 extern bool process_ended;
 
 /* main.c */
-int64_t monotonic_ms(void);
-/* Milliseconds from now to a moment of that clock, for poll; the sooner of two such, of which -1 is never. */
-int until(int64_t moment);
-int sooner(int one, int other);
 void process_started(pid_t pid);
 /* The runtime could not start it, for this reason. */
 void process_failed(const char *error);
 /* `status` as wait(2) has it. */
 void process_exited(int status);
-
-/* poll_set.c: the descriptors of one turn of the loop. */
-void poll_reset(void);
-void poll_add(int fd, short events, void (*ready)(void *subject, short events), void *subject);
-void poll_run(int timeout_ms);
 
 /* clients.c */
 void clients_listen(const char *path);

@@ -7,10 +7,10 @@
 #ifndef HULL_AGENT_H
 #define HULL_AGENT_H
 
+#include "../../loop/loop.h"
 #include "../wire/frames.h"
 #include "../wire/records.h"
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,16 +85,10 @@ struct call {
 };
 
 /* serve.c */
-int64_t monotonic_ms(void);
 /* Serves at the port; returns when the other side is gone for good, or broke the rules. */
 void serve(int port);
 /* The loop looks again by this moment of monotonic_ms(). */
 void wake_at(int64_t moment);
-
-/* poll_set.c: the descriptors of one turn of the loop. */
-void poll_reset(void);
-void poll_add(int fd, short events, void (*ready)(void *subject, short events), void *subject);
-void poll_run(int timeout_ms);
 
 /* port.c */
 void port_open(int fd);

@@ -1,15 +1,6 @@
 #include "agent.h"
 
-#include <time.h>
-
 static int64_t next_look;
-
-int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void wake_at(int64_t moment)
 {

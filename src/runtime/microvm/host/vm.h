@@ -5,13 +5,13 @@
 #ifndef HULL_VM_H
 #define HULL_VM_H
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "frames.h"
+#include "loop.h"
 #include "records.h"
 
 /* Beyond so many bytes that the guest has not taken nobody's input is read. */
@@ -19,18 +19,6 @@ enum { GUEST_PENDING_MAX = 256 * 1024 };
 
 /* memory.c: or ends the program. */
 void *allocate(size_t size);
-
-/* clock.c */
-int64_t monotonic_ms(void);
-/* Milliseconds from now to a moment of that clock, for poll. */
-int until(int64_t moment);
-/* The sooner of two such, of which -1 is never. */
-int sooner(int one, int other);
-
-/* poll_set.c: the descriptors of one turn of the loop. */
-void poll_reset(void);
-void poll_add(int fd, short events, void (*ready)(void *subject, short events), void *subject);
-void poll_run(int timeout_ms);
 
 /* link.c: a connection that frames go over. */
 struct outgoing {

@@ -1,4 +1,4 @@
-#include "agent.h"
+#include "loop.h"
 
 #include <stdlib.h>
 
@@ -20,8 +20,10 @@ void poll_add(int fd, short events, void (*ready)(void *subject, short events), 
 {
 	if (count == capacity) {
 		capacity = capacity == 0 ? 8 : capacity * 2;
-		descriptors = need(realloc(descriptors, capacity * sizeof *descriptors));
-		subjects = need(realloc(subjects, capacity * sizeof *subjects));
+		descriptors = realloc(descriptors, capacity * sizeof *descriptors);
+		subjects = realloc(subjects, capacity * sizeof *subjects);
+		if (descriptors == NULL || subjects == NULL)
+			abort();
 	}
 	descriptors[count] = (struct pollfd){ .fd = fd, .events = events };
 	subjects[count] = (struct subject){ ready, subject };

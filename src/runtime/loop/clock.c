@@ -1,4 +1,4 @@
-#include "vm.h"
+#include "loop.h"
 
 #include <time.h>
 
