@@ -8,13 +8,11 @@ import type { Owner } from '#/oci/id-mapping.ts';
 import type { GuestEntry, GuestFiles, TreeOptions } from '#/runtime/runtime.ts';
 import { resolveUser } from '../start/user.ts';
 import { guestEntries, guestTar } from './guest-tar.ts';
-import { goFileMode, type PathStat } from './path-stat.ts';
+import { goFileMode, linkWalk, NO_LINK, type PathStat } from './path-stat.ts';
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
-/** The kernel's MAXSYMLINKS. */
-const MAX_LINKS = 40;
 const SMALL_FILE = 10 << 20;
 const ENTRY_ALONE: TreeOptions = { whole: false, bare: true };
 
@@ -75,26 +73,19 @@ function keptKind(error: unknown, target: string): Error | undefined {
 
 /** The path without links that this one comes to; what does not exist is taken as a plain name. */
 export async function followGuestLinks(files: GuestFiles, absolute: string): Promise<string> {
-  const ahead = absolute.split('/').toReversed();
-  let done: string[] = [];
-  let links = 0;
-  for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
-    if (name === '' || name === '.') continue;
-    if (name === '..') {
-      done.pop();
-      continue;
-    }
-    const entry = await lookAt(files, `/${[...done, name].join('/')}`, false);
-    if (entry === undefined || !isLink(entry)) {
-      done.push(name);
-      continue;
-    }
-    if (++links > MAX_LINKS) throw invalid(`too many levels of symbolic links in "${absolute}"`);
-    const target = textOf(entry.link ?? '');
-    if (target.startsWith('/')) done = [];
-    ahead.push(...target.split('/').toReversed());
+  const walk = linkWalk(absolute);
+  let step = walk.next();
+  while (step.done !== true) step = walk.next(await guestLink(files, step.value));
+  return step.value;
+}
+
+async function guestLink(files: GuestFiles, place: string): Promise<string | undefined> {
+  try {
+    for await (const entry of files.tree(place, ENTRY_ALONE)) return entry.link && textOf(entry.link);
+  } catch (error) {
+    if (!NO_LINK.has(errnoCode(error) ?? '')) throw error;
   }
-  return `/${done.join('/')}`;
+  return undefined;
 }
 
 async function entryAt(files: GuestFiles, absolute: string, absent: () => Error): Promise<GuestEntry> {

@@ -6,7 +6,7 @@ import { openInRoot } from '#/host/rooted-file.ts';
 
 const O_PATH = 0o10000000;
 /** What is not there, or cannot be, is no link. */
-const NO_LINK: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
+export const NO_LINK: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 /** The kernel's MAXSYMLINKS. */
 const MAX_LINKS = 40;
 
@@ -64,6 +64,17 @@ export function goFileMode(mode: number): number {
 
 /** The path without links that this one comes to below the open root; what does not exist is taken as a plain name. */
 export function followLinks(root: number, absolute: string): string {
+  const walk = linkWalk(absolute);
+  let step = walk.next();
+  while (step.done !== true) step = walk.next(linkIn(root, step.value));
+  return step.value;
+}
+
+/**
+ * The way along a path and the links on it, whoever can look at them: yields each place in turn, takes where the link leads that is
+ * there (nothing of what is no link), and returns the path without links. Throws `invalid` at too many of them.
+ */
+export function* linkWalk(absolute: string): Generator<string, string, string | undefined> {
   const ahead = absolute.split('/').toReversed();
   let done: string[] = [];
   let links = 0;
@@ -73,7 +84,7 @@ export function followLinks(root: number, absolute: string): string {
       done.pop();
       continue;
     }
-    const target = linkIn(root, `/${done.join('/')}`, name);
+    const target = yield `/${[...done, name].join('/')}`;
     if (target === undefined) {
       done.push(name);
       continue;
@@ -85,11 +96,11 @@ export function followLinks(root: number, absolute: string): string {
   return `/${done.join('/')}`;
 }
 
-function linkIn(root: number, parent: string, name: string): string | undefined {
+function linkIn(root: number, place: string): string | undefined {
   let fd: number | undefined;
   try {
-    fd = openInRoot(root, parent, O_PATH);
-    const file = `/proc/self/fd/${fd}/${name}`;
+    fd = openInRoot(root, path.posix.dirname(place), O_PATH);
+    const file = `/proc/self/fd/${fd}/${path.posix.basename(place)}`;
     return lstatSync(file).isSymbolicLink() ? readlinkSync(file) : undefined;
   } catch (error) {
     const code = errnoCode(error);
