@@ -25,20 +25,27 @@ const MOST_TRIES = 20;
  */
 export async function openLogFiles(path: string): Promise<LogFile[]> {
   for (let tries = 1; ; tries++) {
-    const files: LogFile[] = [];
-    let file = await openNumbered(path, 0);
-    while (file !== undefined && files.length <= MOST_FILES) {
-      files.push(file);
-      file = await openNumbered(path, files.length);
-    }
-    if (tries === MOST_TRIES || !(await wasRotating(path, files))) return files;
+    const { files, names } = await openAll(path);
+    if (tries === MOST_TRIES || !(await wasRotating(path, files, names))) return files;
     await closeLogFiles(files);
   }
 }
 
+/** What has a name now, and how many names there are: for a moment, or since a crash, a file that is rotated has two. */
+async function openAll(path: string): Promise<{ files: LogFile[]; names: number }> {
+  const files: LogFile[] = [];
+  for (let number = 0; number <= MOST_FILES; number++) {
+    const file = await openNumbered(path, number);
+    if (file === undefined) return { files, names: number };
+    if (file.inode === files.at(-1)?.inode) await file.handle.close();
+    else files.push(file);
+  }
+  return { files, names: MOST_FILES + 1 };
+}
+
 /** The newest has another name since, or the others were just being given theirs: the oldest first, which leaves a gap that wanders. */
-async function wasRotating(path: string, files: readonly LogFile[]): Promise<boolean> {
-  const behindGap = await openNumbered(path, files.length + 1);
+async function wasRotating(path: string, files: readonly LogFile[], names: number): Promise<boolean> {
+  const behindGap = await openNumbered(path, names + 1);
   await behindGap?.handle.close();
   return behindGap !== undefined || isRotated(path, files[0]);
 }

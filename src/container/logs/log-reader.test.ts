@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  linkSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -54,6 +55,15 @@ test('readLog() reads rotated files in order, and nothing of a log that was neve
   writeFileSync(`${file}.1`, line(3));
   writeFileSync(file, line(4) + line(5));
   assert.deepEqual(await texts(file), range(1, 5));
+});
+
+test('readLog() reads a file once that is being rotated and has two names', async (t) => {
+  const file = logFile(t);
+  writeFileSync(`${file}.2`, line(1));
+  writeFileSync(file, line(2) + line(3));
+  linkSync(file, `${file}.1`);
+  assert.deepEqual(await texts(file), range(1, 3));
+  assert.deepEqual(await texts(file, { tail: 3 }), range(1, 3));
 });
 
 test('readLog() finds the last records across files and chunk borders', async (t) => {

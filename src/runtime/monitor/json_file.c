@@ -21,9 +21,14 @@ static bool record_lost;
 static char buffer[CHUNK_SIZE];
 static size_t buffered;
 
+static int open_log(const char *path, int more)
+{
+	return open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | more, 0640);
+}
+
 static void open_file(void)
 {
-	log_fd = open(options.log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	log_fd = open_log(options.log_path, 0);
 	struct stat information;
 	whole_size = log_fd >= 0 && fstat(log_fd, &information) == 0 ? information.st_size : 0;
 	/* A crash may have cut off the last record; what follows it must not stand on the same line. */
@@ -97,25 +102,34 @@ static void shift(int number)
 	}
 }
 
+/* The log's name is never without a file, which readers would take for an empty log: for a moment the old one has two names. */
 static void rotate(void)
 {
 	/* One after the other: until then the file grows on. */
 	if (compress_busy())
 		return;
-	close(log_fd);
+	char next[PATH_MAX], rotated[PATH_MAX];
+	snprintf(next, sizeof next, "%s.next", options.log_path);
+	int next_fd = open_log(next, O_TRUNC);
+	if (next_fd < 0)
+		return;
 	for (int i = options.log_max_files - 2; i > 0; i--)
 		shift(i);
 	/* Never emptied in place: somebody may be reading it. */
 	if (options.log_max_files > 1) {
-		char to[PATH_MAX];
-		numbered(to, 1, "");
-		rename(options.log_path, to);
-		if (options.log_compress)
-			compress_start(to);
-	} else {
-		unlink(options.log_path);
+		numbered(rotated, 1, "");
+		unlink(rotated);
+		link(options.log_path, rotated);
 	}
-	open_file();
+	if (rename(next, options.log_path) != 0) {
+		close(next_fd);
+		return;
+	}
+	close(log_fd);
+	log_fd = next_fd;
+	log_size = whole_size = 0;
+	if (options.log_max_files > 1 && options.log_compress)
+		compress_start(rotated);
 }
 
 void json_file_record(const struct record *record)

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { after, suite, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
@@ -316,6 +316,22 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       lines.map((line) => (JSON.parse(line) as { log: string }).log.trim()),
       numbered(1, 3000),
     );
+  });
+
+  test('a log that is rotated is there all the time', async () => {
+    const file = place();
+    writeFileSync(file, '');
+    const log: LogTarget = {
+      file: { path: file, maxSize: 1000, maxFiles: 3, compress: true },
+    };
+    const finished = finish(counting(3000), log).then(() => true);
+    let missing = 0;
+    while (!(await Promise.race([finished, nextTurn(false)]))) {
+      for (let looks = 0; looks < 1000; looks++) if (!existsSync(file)) missing++;
+    }
+    assert.equal(missing, 0);
+    assert.ok(existsSync(`${file}.2.gz`));
+    assert.ok(!existsSync(`${file}.next`));
   });
 
   test('a record that was cut off spoils none that follows', async () => {
