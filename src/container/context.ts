@@ -3,7 +3,6 @@ import path from 'node:path';
 import type { KeyedLock } from '#/base/locks.ts';
 import type { Logger } from '#/base/log.ts';
 import { shortId } from '#/base/ids.ts';
-import type { SpareNetns } from '#/host/namespaces.ts';
 import type { Trash } from '#/host/trash.ts';
 import type { CgroupSupport } from '#/host/cgroup-support.ts';
 import type { Images } from '#/image/images.ts';
@@ -25,7 +24,6 @@ export interface ContainerContext {
   locks: KeyedLock;
   images: Images;
   networks: Networks;
-  spareNetns: SpareNetns;
   volumes: Volumes;
   snapshotter: Snapshotter;
   rootfs: RootFilesystems;

@@ -34,6 +34,11 @@ test('createNetns() leaves this thread where it was and a namespace with lo up a
 });
 
 /** The network namespaces that this process has descriptors on. */
+/** The namespace kept at a path, as links name it. */
+function readNetns(file: string): string {
+  return withNetns(file, () => readlinkSync('/proc/thread-self/ns/net'));
+}
+
 function held(): string[] {
   const open = readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
@@ -47,17 +52,18 @@ function held(): string[] {
 
 test('SpareNetns gives each namespace once, with lo up, and holds one at most', () => {
   const before = readlinkSync('/proc/thread-self/ns/net');
-  const spare = new SpareNetns();
-  spare.make();
-  spare.make();
+  const spare = new SpareNetns<string>();
+  const make = (): void => spare.make('plain', (netns) => readlinkSync(netns));
+  make();
+  make();
   assert.equal(readlinkSync('/proc/thread-self/ns/net'), before);
   const [ready, ...more] = held();
   assert.deepEqual(more, []);
   const files = ['spare', 'none spare', 'spare again'].map((name) => path.join(root, name));
   const inside = files.map((file, index) => {
-    spare.keep(file);
+    assert.equal(spare.keep('plain', file), index === 1 ? undefined : readNetns(file));
     assert.deepEqual(held(), []);
-    if (index === 1) spare.make();
+    if (index === 1) make();
     return withNetns(file, () => {
       assert.deepEqual(Object.keys(networkInterfaces()), ['lo']);
       return readlinkSync('/proc/thread-self/ns/net');
@@ -65,11 +71,31 @@ test('SpareNetns gives each namespace once, with lo up, and holds one at most', 
   });
   assert.equal(inside[0], ready);
   assert.equal(new Set([before, ...inside]).size, 4);
-  spare.make();
+  make();
   assert.equal(held().length, 1);
   spare[Symbol.dispose]();
   assert.deepEqual(held(), []);
   for (const file of files) removeNetns(file);
+});
+
+test('SpareNetns gives none of another kind, nor one that could not be furnished', () => {
+  const spare = new SpareNetns<string>();
+  const file = path.join(root, 'kinds');
+  spare.make('one', () => 'one');
+  const [first] = held();
+  assert.equal(spare.keep('other', file), undefined);
+  assert.deepEqual(held(), [first]);
+  spare.make('other', () => 'other');
+  assert.equal(held().length, 1);
+  assert.notEqual(held()[0], first);
+  assert.equal(spare.keep('other', file), 'other');
+  spare.make('broken', () => {
+    throw new Error('cannot be furnished');
+  });
+  assert.deepEqual(held(), []);
+  assert.equal(spare.keep('broken', file), undefined);
+  spare[Symbol.dispose]();
+  removeNetns(file);
 });
 
 test('withNetns() comes back when the function throws, and says so when the path is no namespace', () => {

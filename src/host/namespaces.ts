@@ -30,36 +30,45 @@ export function createNetns(path: string): void {
 }
 
 /**
- * One network namespace made ahead of time, for the next container: the kernel takes a millisecond for one, and there is time
- * while another process works. It is nothing but a descriptor, so a process that is killed leaves none. The kernel gives a
- * namespace its settings when it is made.
+ * One network namespace made ahead of time, for the next container: the kernel takes a millisecond for one and more for what is put
+ * inside, and there is time while another process works. It is nothing but a descriptor, so a process that is killed leaves none, nor
+ * what is inside. The kernel gives a namespace its settings when it is made.
  */
-export class SpareNetns implements Disposable {
-  #fd: number | undefined;
+export class SpareNetns<Inside> implements Disposable {
+  #spare: { kind: string; fd: number; inside: Inside } | undefined;
 
-  /** Makes one if there is none. One that cannot be made now is made, or complained of, when it is wanted. */
-  make(): void {
+  /**
+   * Makes one of this kind if there is none; `furnish` is told its path. One that cannot be made now is made, or complained of, when
+   * it is wanted.
+   */
+  make(kind: string, furnish: (netns: string) => Inside): void {
+    if (this.#spare?.kind === kind) return;
+    this[Symbol.dispose]();
+    let fd: number | undefined;
     try {
-      this.#fd ??= newNetns();
+      fd = newNetns();
+      this.#spare = { kind, fd, inside: furnish(`/proc/self/fd/${fd}`) };
     } catch {
-      return;
+      if (fd !== undefined) closeSync(fd);
     }
   }
 
-  /** Like `createNetns`, with the spare one if there is one; nobody gets that again. */
-  keep(path: string): void {
-    const fd = this.#fd ?? newNetns();
-    this.#fd = undefined;
+  /** Like `createNetns`, with the spare one if that is of this kind; nobody gets it again. Gives what is inside. */
+  keep(kind: string, path: string): Inside | undefined {
+    const ready = this.#spare?.kind === kind ? this.#spare : undefined;
+    if (ready !== undefined) this.#spare = undefined;
+    const fd = ready?.fd ?? newNetns();
     try {
       keepNetns(fd, path);
+      return ready?.inside;
     } finally {
       closeSync(fd);
     }
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = undefined;
+    if (this.#spare !== undefined) closeSync(this.#spare.fd);
+    this.#spare = undefined;
   }
 }
 

@@ -15,7 +15,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ioctl } from './libc.ts';
 import { createNetns, removeNetns, withNetns } from './namespaces.ts';
-import { addVethPair, findLink, linkUpRequest } from './netlink/links.ts';
+import { addVethPair, findLink, setLinkRequest } from './netlink/links.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
 import { redirectRequests } from './netlink/traffic-control.ts';
 import { makeTap } from './tap.ts';
@@ -47,8 +47,8 @@ test('makeTap() and redirectRequests(): frames go from an interface to the tap a
     const [eth, tap] = ['eth0', 'tap0'].map((name) => findLink(socket, name)?.index ?? 0);
     assert.ok(eth && tap);
     socket.run(
-      linkUpRequest(eth),
-      linkUpRequest(tap),
+      setLinkRequest(eth, { up: true }),
+      setLinkRequest(tap, { up: true }),
       ...redirectRequests(eth, tap),
       ...redirectRequests(tap, eth),
     );

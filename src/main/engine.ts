@@ -27,7 +27,6 @@ import { DirectoryContentStore } from '#/content/directory-content-store.ts';
 import { hasAppArmor, loadAppArmorProfiles } from '#/host/apparmor.ts';
 import { cgroupSupport } from '#/host/cgroup-support.ts';
 import { Cgroup } from '#/host/cgroups.ts';
-import { SpareNetns } from '#/host/namespaces.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { isSystemdHost } from '#/host/systemd.ts';
 import { Trash } from '#/host/trash.ts';
@@ -156,7 +155,6 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     mounts: { unmount: (diffId) => rootfs.unmountLayer(diffId) },
   });
 
-  const spareNetns = new SpareNetns();
   const support = cgroupSupport(layout);
   const own = ownLimits();
   const defaults = containerDefaults(config, [...runtimes.keys()][0] ?? '', cgroups);
@@ -165,7 +163,6 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
     locks: new KeyedLock(),
     images,
     networks,
-    spareNetns,
     volumes,
     snapshotter,
     rootfs,
@@ -260,7 +257,6 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
       // Running containers keep all they use; without any, nothing of ours stays on the host.
       await networks.cleanup();
       networks.close();
-      spareNetns[Symbol.dispose]();
       await rootfs.settled();
       if (!containers.all().some(({ record }) => isRunning(record))) {
         rootfs.unmountAllLayers();

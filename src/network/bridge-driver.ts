@@ -1,4 +1,5 @@
 import { errnoCode, internal, invalid, messageOf } from '#/base/errors.ts';
+import { newId } from '#/base/ids.ts';
 import type { Logger } from '#/base/log.ts';
 import { forgetUdpFlows } from '#/host/conntrack.ts';
 import { withNetns } from '#/host/namespaces.ts';
@@ -7,16 +8,23 @@ import {
   addBridge,
   addVethPair,
   findLink,
-  linkUpRequest,
   listLinks,
   removeLink,
   setBridgePort,
   setLink,
+  setLinkRequest,
 } from '#/host/netlink/links.ts';
 import { addRouteRequest } from '#/host/netlink/routes.ts';
 import { NetlinkSocket } from '#/host/netlink/socket.ts';
 import { writeSysctl } from '#/host/sysctl.ts';
-import type { Endpoint, EndpointRequest, NetworkDriver, NetworkRecord, PortRequest } from './driver.ts';
+import type {
+  Endpoint,
+  EndpointRequest,
+  NetworkDriver,
+  NetworkRecord,
+  PortRequest,
+  PreparedEndpoint,
+} from './driver.ts';
 import { type BridgeRules, Firewall, type PortForward } from './firewall.ts';
 import type { NetworkOptions } from './network-options.ts';
 import { PortAllocator, type PortLease } from './port-allocator.ts';
@@ -66,6 +74,10 @@ export class BridgeDriver implements NetworkDriver {
     if (link !== undefined && this.#isOurs(network)) removeLink(this.#netlink(), link.index);
   }
 
+  prepare(network: NetworkRecord, netns: string): PreparedEndpoint {
+    return this.#addPair(network, { endpointId: newId(), netns });
+  }
+
   async attach(network: NetworkRecord, request: EndpointRequest): Promise<Endpoint> {
     const { subnet, gateway } = ipv4Of(network);
     const interfaceName = this.#join(network, request, subnet.prefixLength, gateway);
@@ -100,13 +112,7 @@ export class BridgeDriver implements NetworkDriver {
 
   async detach(_network: NetworkRecord, endpoint: Endpoint): Promise<void> {
     this.#unpublish(endpoint.endpointId);
-    try {
-      // Deleting the link would wait some 20 ms for a grace period of the kernel. Off the bridge, nothing knows it any
-      // more; it goes with its other end, when the container's namespace goes.
-      setLink(this.#netlink(), vethName(endpoint.endpointId), { master: 0 });
-    } catch (error) {
-      if (errnoCode(error) !== 'ENODEV') throw error;
-    }
+    this.#takeOffBridge(vethName(endpoint.endpointId));
   }
 
   async restore(network: NetworkRecord, endpoints: readonly Endpoint[]): Promise<void> {
@@ -117,8 +123,7 @@ export class BridgeDriver implements NetworkDriver {
     const links = new Map(listLinks(this.#netlink()).map((link) => [link.name, link]));
     for (const link of links.values()) {
       const left = link.master === bridge?.index && link.kind === 'veth' && link.name.startsWith('veth');
-      if (left && !wanted.has(link.name) && this.#isOurs(network))
-        setLink(this.#netlink(), link.index, { master: 0 });
+      if (left && !wanted.has(link.name) && this.#isOurs(network)) this.#takeOffBridge(link.index);
     }
     for (const [name, endpoint] of wanted) {
       const link = links.get(name);
@@ -149,6 +154,18 @@ export class BridgeDriver implements NetworkDriver {
   #netlink(): NetlinkSocket {
     this.#socket ??= new NetlinkSocket();
     return this.#socket;
+  }
+
+  /**
+   * Deleting the link would wait some 20 ms for a grace period of the kernel. Off the bridge, nothing knows it any more; it goes with
+   * its other end, when the namespace goes that has it: now, maybe.
+   */
+  #takeOffBridge(link: number | string): void {
+    try {
+      setLink(this.#netlink(), link, { master: 0 });
+    } catch (error) {
+      if (errnoCode(error) !== 'ENODEV') throw error;
+    }
   }
 
   /** A bridge that was there before us (`--bridge`) keeps its addresses, and stays when the network goes. */
@@ -208,51 +225,78 @@ export class BridgeDriver implements NetworkDriver {
     prefixLength: number,
     gateway: string | undefined,
   ): string {
-    const socket = this.#netlink();
-    const bridge = findLink(socket, bridgeOf(network));
-    if (bridge === undefined) throw invalid(`Cannot join network "${network.name}": its bridge is gone`);
-    const mtu = Number(network.options[DRIVER_MTU] ?? this.#options.mtu);
-    const near = { name: vethName(request.endpointId), master: bridge.index, up: true, mtu };
-    const name = this.#addPair(
-      near,
-      { netns: request.netns, mac: request.macAddress, mtu },
-      request.interfaceName,
-    );
+    const { interfaceName, index } = this.#stillPrepared(network, request) ?? this.#addPair(network, request);
     try {
       using inside = new NetlinkSocket(request.netns);
-      const index = findLink(inside, name)?.index ?? 0;
-      if (!network.enableIPv6) {
-        // As Docker does it: no link-local address that programs would take for IPv6 connectivity.
-        withNetns(request.netns, () => writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, '1'));
-      }
-      const requests = [linkUpRequest(index), addAddressRequest(index, request.ipv4Address, prefixLength)];
+      const requests = [
+        setLinkRequest(index, { mac: request.macAddress, up: true }),
+        addAddressRequest(index, request.ipv4Address, prefixLength),
+      ];
       if (gateway !== undefined && !network.internal) {
         requests.push(addRouteRequest({ destination: '0.0.0.0', prefixLength: 0, gateway, link: index }));
       }
       inside.run(...requests);
-      return name;
+      return interfaceName;
     } catch (error) {
-      const link = findLink(socket, near.name);
-      if (link !== undefined) removeLink(socket, link.index);
+      this.#removePair(request.endpointId);
       throw error;
     }
   }
 
-  /** Adds the pair under the first `ethN` that is free inside. */
+  /** What was prepared, unless somebody has deleted it meanwhile; back on its bridge, if that was made anew. */
+  #stillPrepared(network: NetworkRecord, { prepared }: EndpointRequest): PreparedEndpoint | undefined {
+    const near = prepared && findLink(this.#netlink(), vethName(prepared.endpointId));
+    if (near === undefined) return undefined;
+    const master = this.#bridgeIndex(network);
+    if (near.master !== master) setLink(this.#netlink(), near.index, { master });
+    return prepared;
+  }
+
+  /** Adds the pair, the far end down and without an address, under the first `ethN` that is free inside. */
   #addPair(
-    near: Parameters<typeof addVethPair>[1],
-    far: Omit<Parameters<typeof addVethPair>[2], 'name'>,
-    wanted: string | undefined,
-  ): string {
+    network: NetworkRecord,
+    request: Pick<EndpointRequest, 'endpointId' | 'netns' | 'interfaceName'>,
+  ): PreparedEndpoint {
+    const { endpointId, netns, interfaceName: wanted } = request;
+    const mtu = Number(network.options[DRIVER_MTU] ?? this.#options.mtu);
+    const near = { name: vethName(endpointId), master: this.#bridgeIndex(network), up: true, mtu };
     for (let number = 0; ; number++) {
-      const name = wanted ?? `eth${number}`;
+      const interfaceName = wanted ?? `eth${number}`;
       try {
-        addVethPair(this.#netlink(), near, { ...far, name });
-        return name;
+        addVethPair(this.#netlink(), near, { netns, mtu, name: interfaceName });
       } catch (error) {
         if (errnoCode(error) !== 'EEXIST' || wanted !== undefined || number === 64) throw error;
+        continue;
+      }
+      try {
+        const index = this.#configure(network, netns, interfaceName);
+        return { endpointId, networkId: network.id, interfaceName, index };
+      } catch (error) {
+        this.#removePair(endpointId);
+        throw error;
       }
     }
+  }
+
+  /** What the far end's settings are, whatever its address; gives its index. */
+  #configure(network: NetworkRecord, netns: string, interfaceName: string): number {
+    if (!network.enableIPv6) {
+      // As Docker does it: no link-local address that programs would take for IPv6 connectivity.
+      withNetns(netns, () => writeSysctl(`net/ipv6/conf/${interfaceName}/disable_ipv6`, '1'));
+    }
+    using inside = new NetlinkSocket(netns);
+    return findLink(inside, interfaceName)?.index ?? 0;
+  }
+
+  #removePair(endpointId: string): void {
+    const link = findLink(this.#netlink(), vethName(endpointId));
+    if (link !== undefined) removeLink(this.#netlink(), link.index);
+  }
+
+  #bridgeIndex(network: NetworkRecord): number {
+    const bridge = findLink(this.#netlink(), bridgeOf(network));
+    if (bridge === undefined) throw invalid(`Cannot join network "${network.name}": its bridge is gone`);
+    return bridge.index;
   }
 
   /** Somebody deleted the pair of a running container. */

@@ -7,6 +7,8 @@ export interface NetworkDriver {
   readonly name: string;
   createNetwork(network: NetworkRecord): Promise<void>;
   removeNetwork(network: NetworkRecord): Promise<void>;
+  /** Does of `attach` what needs no address: the slow part. It goes with the namespace. */
+  prepare(network: NetworkRecord, netns: string): PreparedEndpoint;
   attach(network: NetworkRecord, endpoint: EndpointRequest): Promise<Endpoint>;
   /**
    * Undoes `attach`, the published ports included. The namespace may be gone already; where it is not, the interface
@@ -14,6 +16,15 @@ export interface NetworkDriver {
    */
   detach(network: NetworkRecord, endpoint: Endpoint): Promise<void>;
   restore(network: NetworkRecord, endpoints: readonly Endpoint[]): Promise<void>;
+}
+
+/** The interface of an endpoint that nobody has yet, in a namespace that no container has yet. */
+export interface PreparedEndpoint {
+  endpointId: string;
+  networkId: string;
+  interfaceName: string;
+  /** Of the link, inside. */
+  index: number;
 }
 
 export interface NetworkRecord {
@@ -46,6 +57,8 @@ export interface EndpointRequest {
   /** Path of the network namespace, e.g. `/run/hull/netns/<id>`. */
   netns: string;
   interfaceName?: string;
+  /** What `prepare` put into the namespace; the endpoint has its id. */
+  prepared?: PreparedEndpoint;
   macAddress: string;
   /** Reserved for it in the network's address pool. */
   ipv4Address: string;

@@ -10,6 +10,7 @@ import {
 } from '#/base/filters.ts';
 import { newId } from '#/base/ids.ts';
 import type { Logger } from '#/base/log.ts';
+import { SpareNetns } from '#/host/namespaces.ts';
 import type { Database } from '#/state/database.ts';
 import type { EventLog } from '#/state/events.ts';
 import { PruneTurn } from '#/state/prune-turn.ts';
@@ -17,7 +18,7 @@ import type { EndpointSettings, NetworkInspect, NetworkSummary } from '#/wire/ge
 import { AddressPool } from './address-pool.ts';
 import { BridgeDriver, ipv4Of } from './bridge-driver.ts';
 import { PREDEFINED, predefinedNetwork } from './default-networks.ts';
-import type { Endpoint, NetworkRecord, PortRequest } from './driver.ts';
+import type { Endpoint, NetworkRecord, PortRequest, PreparedEndpoint } from './driver.ts';
 import { interfaceNameOf } from './endpoint-options.ts';
 import { macOfAddress, parseMac } from './mac-address.ts';
 import { type NetworkOptions, networkOptions } from './network-options.ts';
@@ -35,10 +36,15 @@ export interface ConnectRequest {
   /** Path of the container's network namespace; of no meaning on `host`. */
   netns: string;
   endpoint?: EndpointSettings | null;
+  /** What `makeNetns` gave. */
+  prepared?: PreparedEndpoint | undefined;
   /** The address that it had before: it has it again unless somebody else has it now. */
   formerAddress?: string | undefined;
   ports?: readonly PortRequest[];
 }
+
+/** The networks that a container asks for, by name, with what it asks of each. */
+export type WantedNetworks = Record<string, EndpointSettings | null>;
 
 export interface Connection {
   endpoint: Endpoint;
@@ -54,6 +60,7 @@ export class Networks {
   readonly #bridge: BridgeDriver;
   readonly #pools = new Map<string, AddressPool>();
   readonly #pruning: PruneTurn;
+  readonly #spareNetns = new SpareNetns<PreparedEndpoint | undefined>();
 
   constructor(o: {
     database: Database;
@@ -85,6 +92,20 @@ export class Networks {
       this.#records.saveNetwork(network);
       if (name === 'bridge') await this.#restoreBridge(network);
     }
+  }
+
+  /**
+   * Makes the network namespace of a container at a path; `makeSpare` may have done it already, and what it has prepared in it is for
+   * `connect`. A namespace left at the path by a crash is let go.
+   */
+  makeNetns(netns: string, wanted: WantedNetworks): PreparedEndpoint | undefined {
+    return this.#spareNetns.keep(this.#preparable(wanted)?.id ?? '', netns);
+  }
+
+  /** Makes the namespace of the next container, to be called while there is time: it will mostly want what the last one did. */
+  makeSpare(wanted: WantedNetworks): void {
+    const network = this.#preparable(wanted);
+    this.#spareNetns.make(network?.id ?? '', (netns) => network && this.#bridge.prepare(network, netns));
   }
 
   /** Puts a container on a network, its ports included. Docker's words when a port cannot be had. */
@@ -195,11 +216,13 @@ export class Networks {
 
   /** Before the daemon ends: running containers keep their network; ports served by the daemon itself stop. */
   close(): void {
+    this.#spareNetns[Symbol.dispose]();
     this.#bridge.close({ removeRules: false });
   }
 
   /** Removes bridge and packet rules from the host, when no container uses them: for uninstalling, and for tests. */
   async cleanup(): Promise<void> {
+    this.#spareNetns[Symbol.dispose]();
     const bridge = this.#records.networks().find(({ name }) => name === 'bridge');
     if (bridge !== undefined && this.#records.endpoints(bridge.id).length === 0) {
       await this.#bridge.removeNetwork(bridge);
@@ -249,10 +272,11 @@ export class Networks {
     const interfaceName = interfaceNameOf(asked);
     const mac = asked.MacAddress ? parseMac(asked.MacAddress) : undefined;
     const address = wanted === '' ? allocateAgain(pool, request.formerAddress) : pool.take(wanted);
-    const endpointId = newId();
+    const { prepared } = request;
     try {
       return await this.#bridge.attach(network, {
-        endpointId,
+        endpointId: prepared?.endpointId ?? newId(),
+        ...(prepared === undefined ? {} : { prepared }),
         containerId: request.containerId,
         containerName: request.name,
         netns: request.netns,
@@ -265,6 +289,15 @@ export class Networks {
       pool.release(address);
       throw error;
     }
+  }
+
+  /** The one network whose interface can be made before anybody wants it: with a bridge, and without wishes. */
+  #preparable(wanted: WantedNetworks): NetworkRecord | undefined {
+    const [only, ...more] = Object.entries(wanted);
+    if (only === undefined || more.length > 0 || interfaceNameOf(only[1] ?? {}) !== undefined)
+      return undefined;
+    const network = this.find(only[0]);
+    return network.driver === 'bridge' ? network : undefined;
   }
 
   #isWanted(network: NetworkRecord, filters: Filters): boolean {

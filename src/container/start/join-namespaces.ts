@@ -3,6 +3,8 @@ import path from 'node:path';
 import { conflict, EngineError, internal, invalid, isKind, messageOf } from '#/base/errors.ts';
 import { removeNetns } from '#/host/namespaces.ts';
 import { removeNamespace } from '#/host/user-namespaces.ts';
+import type { PreparedEndpoint } from '#/network/driver.ts';
+import type { WantedNetworks } from '#/network/networks.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
 import { type IdMapping, mappingKey } from '#/oci/id-mapping.ts';
 import type { NamespaceType } from '#/oci/runtime-spec.ts';
@@ -38,9 +40,10 @@ export async function joinNamespaces(
     network.kind === 'container' ? networkOwner(context, container, network.reference) : undefined;
   const joined = [target, ipc.target, pid.target].filter((each) => each !== undefined);
   refuseOtherMappings(record, joined);
-  const ownsNetns = network.kind === 'network' || network.kind === 'none';
+  const ownsNetns = hasOwnNetns(record);
+  let prepared: PreparedEndpoint | undefined;
   if (record.idMapping === undefined) {
-    if (ownsNetns) makeNetns(context, record.id, undo);
+    if (ownsNetns) prepared = makeNetns(context, record, undo);
   } else {
     namespaces.user = await joinUserNamespace(context, record, record.idMapping, joined[0], ownsNetns, undo);
   }
@@ -51,7 +54,7 @@ export async function joinNamespaces(
   } else {
     namespaces.network = ownsNetns ? context.paths.netns(record.id) : 'host';
     if (!record.config.NetworkDisabled) {
-      await connectNetworks(context, container, undo, formerAddresses);
+      await connectNetworks(context, container, undo, { prepared, formerAddresses });
     }
   }
   return { namespaces, sharedMemory: ipc.sharedMemory };
@@ -174,18 +177,40 @@ export function networkTarget(context: ContainerContext, reference: string): Con
   }
 }
 
-function makeNetns(context: ContainerContext, id: string, undo: AsyncDisposableStack): void {
-  const netns = context.paths.netns(id);
+function hasOwnNetns({ hostConfig }: ContainerRecord): boolean {
+  const { kind } = parseNetworkMode(hostConfig.NetworkMode);
+  return kind === 'network' || kind === 'none';
+}
+
+/** Makes the network namespace of the next container, which will mostly be as this one; to be called while there is time. */
+export function prepareNextNetns({ networks }: ContainerContext, record: ContainerRecord): void {
+  if (hasOwnNetns(record) && record.idMapping === undefined) networks.makeSpare(wantedNetworks(record));
+}
+
+function wantedNetworks({ config, networks }: ContainerRecord): WantedNetworks {
+  return config.NetworkDisabled ? {} : networks;
+}
+
+function makeNetns(
+  { paths, networks }: ContainerContext,
+  record: ContainerRecord,
+  undo: AsyncDisposableStack,
+): PreparedEndpoint | undefined {
+  const netns = paths.netns(record.id);
   mkdirSync(path.dirname(netns), { recursive: true, mode: 0o710 });
-  context.spareNetns.keep(netns);
+  const prepared = networks.makeNetns(netns, wantedNetworks(record));
   undo.defer(() => removeNetns(netns));
+  return prepared;
 }
 
 async function connectNetworks(
   context: ContainerContext,
   container: Container,
   undo: AsyncDisposableStack,
-  formerAddresses: Record<string, string>,
+  {
+    prepared,
+    formerAddresses,
+  }: { prepared: PreparedEndpoint | undefined; formerAddresses: Record<string, string> },
 ): Promise<void> {
   const { record } = container;
   const ports = parsePortBindings(
@@ -200,6 +225,7 @@ async function connectNetworks(
       networkName,
       netns: context.paths.netns(record.id),
       endpoint: settings,
+      prepared,
       formerAddress: formerAddresses[networkName],
       ports,
     });

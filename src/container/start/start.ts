@@ -27,7 +27,7 @@ import { guestHost, guestOptions } from './guest.ts';
 import { updateParentsHosts, writeEtcFiles } from './etc-files.ts';
 import { hasHealthcheck, newHealth } from '../supervise/health.ts';
 import { makeDirectories } from '../filesystem/make-directories.ts';
-import { joinNamespaces, networkTarget } from './join-namespaces.ts';
+import { joinNamespaces, networkTarget, prepareNextNetns } from './join-namespaces.ts';
 import { makeMountPoints } from '../filesystem/mount-points.ts';
 import { mountRootfs } from '../filesystem/mount-rootfs.ts';
 import { readyMounts } from '../filesystem/mount-sources.ts';
@@ -166,7 +166,7 @@ async function run(
   try {
     const started = task.start();
     // While the runtime works.
-    context.spareNetns.make();
+    prepareNextNetns(context, record);
     await started;
   } catch (error) {
     if (checkpoint !== undefined) throw notRestored(record, checkpoint, error);

@@ -138,13 +138,13 @@ export function addVethPair(
   }
 }
 
-/** The request that brings a link up, to go with others. */
-export function linkUpRequest(index: number): NetlinkRequest {
+/** The request that changes a link, to go with others. */
+export function setLinkRequest(index: number, change: Omit<LinkChange, 'netns'>): NetlinkRequest {
   return {
     type: RTM_NEWLINK,
     flags: 0,
-    payload: linkHeader({ index, up: true }),
-    what: `bring up link ${index}`,
+    payload: Buffer.concat([linkHeader({ ...change, index }), ...changeAttributes(change)]),
+    what: `change link ${index}`,
   };
 }
 

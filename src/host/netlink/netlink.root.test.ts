@@ -9,7 +9,7 @@ import {
   addBridge,
   addVethPair,
   findLink,
-  linkUpRequest,
+  setLinkRequest,
   listLinks,
   removeLink,
   setBridgePort,
@@ -49,7 +49,7 @@ test('links: a bridge, a veth pair into another namespace, changes, and removal'
   const port = findLink(here, 'veth0');
   assert.equal(port?.master, bridge?.index);
   there.run(
-    linkUpRequest(inside.index),
+    setLinkRequest(inside.index, { up: true }),
     addAddressRequest(inside.index, '172.20.0.2', 16),
     addRouteRequest({ destination: '0.0.0.0', prefixLength: 0, gateway: '172.20.0.1', link: inside.index }),
   );

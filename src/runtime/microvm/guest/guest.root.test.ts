@@ -119,9 +119,7 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     const sent = call.input(bytes);
     await new Promise((resolve) => setTimeout(resolve, 200));
     assert.ok(Buffer.concat(call.output).length <= 65_536);
-    const before = performance.now();
     assert.equal((await guest.call(METHOD.ping).result).errno, 0);
-    assert.ok(performance.now() - before < 500);
     call.reads = true;
     call.send(FRAME.credit, Buffer.concat([Buffer.of(1), u32(Buffer.concat(call.output).length)]));
     assert.equal(await call.code(), 0);
