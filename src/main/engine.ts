@@ -201,7 +201,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
   const checkpoints = new Checkpoints(context);
   const lifecycle = new Lifecycle(context, exits, health, checkpoints);
   health.whenUnhealthy((container) => void actOnUnhealthy(lifecycle, logger, container));
-  const programs = new Programs(defaults, (name) => current.runtimes[name]?.path);
+  const programs = new Programs(defaults, (runtime) => runtimes.get(runtime)?.program ?? runtime);
   const info = async (): Promise<SystemInfo> =>
     systemInfo({
       id: engineId(dataRoot),

@@ -7,13 +7,13 @@ import { askVersion, type ProgramVersion } from './program-version.ts';
 /** The programs that the engine works with; each is asked once what it is, when somebody wants to know. */
 export class Programs {
   readonly #defaults: ContainerDefaults;
-  /** Name of a runtime -> its program, where that is not the name itself. */
-  readonly #paths: (runtime: string) => string | undefined;
+  readonly #programOf: (runtime: string) => string;
   readonly #asked = new Map<string, Promise<ProgramVersion | undefined>>();
 
-  constructor(defaults: ContainerDefaults, paths: (runtime: string) => string | undefined) {
+  /** `programOf` is the OCI runtime behind the name of one. */
+  constructor(defaults: ContainerDefaults, programOf: (runtime: string) => string) {
     this.#defaults = defaults;
-    this.#paths = paths;
+    this.#programOf = programOf;
   }
 
   async versions(): Promise<{
@@ -22,7 +22,7 @@ export class Programs {
   }> {
     const { runtime, initPath } = this.#defaults;
     const [runtimeVersion, initVersion] = await Promise.all([
-      this.#ask(this.#paths(runtime) ?? runtime),
+      this.#ask(this.#programOf(runtime)),
       initPath === undefined ? undefined : this.#ask(initPath),
     ]);
     return { runtimeVersion, initVersion };
@@ -33,7 +33,7 @@ export class Programs {
     const { runtimeVersion, initVersion } = await this.versions();
     const { runtime, initPath = '' } = this.#defaults;
     const known = [
-      { name: runtime, found: runtimeVersion },
+      { name: path.basename(this.#programOf(runtime)), found: runtimeVersion },
       { name: path.basename(initPath), found: initVersion },
     ];
     const components = known.flatMap(({ name, found }) =>

@@ -16,6 +16,8 @@ import type { RuntimeProcess, RuntimeResources, RuntimeSpec } from '#/oci/runtim
 export interface Runtime {
   /** The name that HostConfig.Runtime selects: `crun`, `runc`, `vm`. */
   readonly name: string;
+  /** The OCI runtime that it runs: a path, or a name to be looked for in PATH. */
+  readonly program: string;
   /**
    * The release of the kernel that its containers have of their own, which mounts their files itself: then `create` wants `guest`. Absent
    * from a runtime whose containers have the host's. `unavailable` where there is none.

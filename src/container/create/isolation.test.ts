@@ -5,6 +5,7 @@ import { isolatedRuntime, refuseHostKernelOptions, refuseUnmappedShares } from '
 
 const runtime = (name: string): Runtime => ({
   name,
+  program: name,
   create: () => Promise.reject(new Error('not made')),
   load: async () => undefined,
 });

@@ -49,6 +49,7 @@ const MOST_THREADS = 2048;
  */
 export class MicrovmRuntime implements Runtime {
   readonly name: string;
+  readonly program: string;
   readonly #options: MicrovmHostOptions;
   readonly #filters = new Map<string, Buffer>();
   /** The tmpfs of the tasks that this engine knows. */
@@ -59,6 +60,7 @@ export class MicrovmRuntime implements Runtime {
 
   constructor(name: string, options: MicrovmHostOptions) {
     this.name = name;
+    this.program = options.sandboxes.program;
     this.#options = options;
   }
 

@@ -15,6 +15,7 @@ test('Templates: a guest that cannot be booted is asked for once by all who want
   let boots = 0;
   const runtime: Runtime = {
     name: 'none',
+    program: 'none',
     create: () => {
       boots++;
       return Promise.reject(new Error('there is no room'));

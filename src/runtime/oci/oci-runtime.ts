@@ -56,6 +56,10 @@ export class OciRuntime implements Runtime, Disposable {
     this.#layout = options.layout ?? readCgroupLayout();
   }
 
+  get program(): string {
+    return this.#options.binary;
+  }
+
   [Symbol.dispose](): void {
     this.#program?.executable[Symbol.dispose]();
   }
