@@ -132,6 +132,7 @@ onEveryEngine('files', ({ check }) => {
     assert.equal((await statOf(api, id, '/etc/hosts'))['size'], 0);
     assert.equal((await statOf(api, id, '/etc/mtab'))['linkTarget'], '/proc/mounts');
     await api.get(`/containers/${id}/changes`).is(200, (value) => value === null);
+    await statOf(api, await api.run('sleep 600'), '/etc/mtab');
     await api.get('/containers/none/changes').is(404, { message: 'No such container: none' });
   });
 

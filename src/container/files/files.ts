@@ -54,9 +54,8 @@ export class Files {
     const absent = (): Error => missing(wanted, reference);
     if (this.#isGuest(container)) {
       const { files } = stack.use(await openGuest(this.#context, container));
-      const stat = await guestStat(files, absolute, absent);
+      const { stat, tar } = await guestRead(files, absolute, absent, belowKernel);
       publish(this.#context.events, container, 'archive-path');
-      const tar = await guestRead(files, absolute, stat, belowKernel);
       return { stat, tar: held(tar, stack.move()) };
     }
     const root = stack.use(await openRoot(this.#context, container));

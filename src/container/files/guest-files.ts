@@ -18,7 +18,10 @@ const ENTRY_ALONE: TreeOptions = { whole: false, bare: true };
 
 /** What is at a path; a link in the last place is not followed, unless a slash follows it. */
 export async function guestStat(files: GuestFiles, absolute: string, absent: () => Error): Promise<PathStat> {
-  const entry = await entryAt(files, absolute, absent);
+  return await statOf(files, absolute, await entryAt(files, absolute, absent));
+}
+
+async function statOf(files: GuestFiles, absolute: string, entry: GuestEntry): Promise<PathStat> {
   return {
     name: path.posix.basename(absolute) || '/',
     size: entry.size,
@@ -28,18 +31,43 @@ export async function guestStat(files: GuestFiles, absolute: string, absent: () 
   };
 }
 
-/** A path as a tar, its members named from the path's last component on. `exclude` is called with a directory's path and a member's below it. */
+/**
+ * What is at a path, and it as a tar, its members named from the path's last component on: both of what is there at one moment. `exclude` is
+ * called with a directory's path and a member's below it.
+ */
 export async function guestRead(
   files: GuestFiles,
   absolute: string,
-  stat: PathStat,
+  absent: () => Error,
   exclude: (directory: string) => (member: string) => boolean,
-): Promise<Readable> {
+): Promise<{ stat: PathStat; tar: Readable }> {
   const place = await followGuestLinks(files, path.posix.dirname(absolute));
-  const follow = /\/\.?$/.test(absolute);
-  const wanted = follow ? absolute : path.posix.join(place, path.posix.basename(absolute));
-  const tree = files.tree(wanted, { whole: true, follow });
-  return guestTar(tree, { as: byteString(stat.name), exclude: exclude(wanted) });
+  const directory = path.posix.join(place, path.posix.basename(absolute));
+  const whole = files.tree(absolute, { whole: true, follow: endsInDirectory(absolute) });
+  const tree = whole[Symbol.asyncIterator]();
+  try {
+    const first = found(await firstOf(tree, absolute), absolute, absent);
+    const stat = await statOf(files, absolute, first);
+    return {
+      stat,
+      tar: guestTar(startingWith(first, tree), { as: byteString(stat.name), exclude: exclude(directory) }),
+    };
+  } catch (error) {
+    await tree.return?.();
+    throw error;
+  }
+}
+
+async function* startingWith(
+  first: GuestEntry,
+  rest: AsyncIterator<GuestEntry>,
+): AsyncGenerator<GuestEntry, undefined> {
+  try {
+    yield first;
+    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
 }
 
 /** Unpacks a tar in a directory. */
@@ -81,7 +109,8 @@ export async function followGuestLinks(files: GuestFiles, absolute: string): Pro
 
 async function guestLink(files: GuestFiles, place: string): Promise<string | undefined> {
   try {
-    for await (const entry of files.tree(place, ENTRY_ALONE)) return entry.link && textOf(entry.link);
+    // One that cannot be read (/proc/self is only for who has a number there) is taken as no link.
+    for await (const { link } of files.tree(place, ENTRY_ALONE)) return link ? textOf(link) : undefined;
   } catch (error) {
     if (!NO_LINK.has(errnoCode(error) ?? '')) throw error;
   }
@@ -89,18 +118,31 @@ async function guestLink(files: GuestFiles, place: string): Promise<string | und
 }
 
 async function entryAt(files: GuestFiles, absolute: string, absent: () => Error): Promise<GuestEntry> {
-  const follows = /\/\.?$/.test(absolute);
-  const entry = await lookAt(files, absolute, follows);
+  const tree = files.tree(absolute, { ...ENTRY_ALONE, follow: endsInDirectory(absolute) });
+  const entries = tree[Symbol.asyncIterator]();
+  try {
+    return found(await firstOf(entries, absolute), absolute, absent);
+  } finally {
+    await entries.return?.();
+  }
+}
+
+function endsInDirectory(absolute: string): boolean {
+  return /\/\.?$/.test(absolute);
+}
+
+function found(entry: GuestEntry | undefined, absolute: string, absent: () => Error): GuestEntry {
   if (entry === undefined) throw absent();
-  if (follows && (entry.mode & S_IFMT) !== S_IFDIR) throw invalid(`lstat ${absolute}: not a directory`);
+  if (endsInDirectory(absolute) && (entry.mode & S_IFMT) !== S_IFDIR)
+    throw invalid(`lstat ${absolute}: not a directory`);
   return entry;
 }
 
 /** Undefined when nothing is there. */
-async function lookAt(files: GuestFiles, absolute: string, follow: boolean): Promise<GuestEntry | undefined> {
+async function firstOf(tree: AsyncIterator<GuestEntry>, absolute: string): Promise<GuestEntry | undefined> {
   try {
-    for await (const entry of files.tree(absolute, { ...ENTRY_ALONE, follow })) return entry;
-    return undefined;
+    const first = await tree.next();
+    return first.done === true ? undefined : first.value;
   } catch (error) {
     const code = errnoCode(error);
     if (code === 'ENOENT') return undefined;

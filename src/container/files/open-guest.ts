@@ -31,7 +31,8 @@ export async function openGuest(context: ContainerContext, container: Container)
   spec.process.args = ['-'];
   spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== 'network');
   spec.mounts = [
-    ...spec.mounts,
+    // It shows processes, of which there are none.
+    ...spec.mounts.filter(({ type }) => type !== 'proc'),
     ...mounts.filter(({ type }) => type !== 'tmpfs').map((mount) => runtimeMount(mount, host)),
   ];
   const guest = guestOptions(context, record, []);
