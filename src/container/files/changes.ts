@@ -30,16 +30,13 @@ export function isOwnPlace(absolute: string): boolean {
 
 /** What the container's writable top says against its image, ordered by path. The layers are to be mounted. */
 export function changesOf(snapshotter: Snapshotter, { id, idMapping }: ContainerRecord): FilesystemChange[] {
-  const { layers, upper } = snapshotter.mounts(id);
+  const { upper } = snapshotter.mounts(id);
   if (upper === undefined) return [];
-  const image = new LayerStack(layers.map(({ directory }) => directory).reverse());
-  const changes: FilesystemChange[] = [];
-  const ownerOf = ({ uid, gid }: BigIntStats): Owner => {
-    const owner = { uid: Number(uid), gid: Number(gid) };
-    return idMapping === undefined ? owner : ownerInside(idMapping, owner);
-  };
-  collect({ image, upper, ownerOf }, '', changes);
-  return changes.sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
+  const top: Top = new Map();
+  readTop(top, upper, '', ({ uid, gid }) =>
+    idMapping === undefined ? { uid, gid } : ownerInside(idMapping, { uid, gid }),
+  );
+  return changesBetween(imageOf(snapshotter, id), top);
 }
 
 /** As changesOf(), of a container whose writable top only its guest may look into. The layers are to be mounted. */
@@ -48,92 +45,54 @@ export async function guestChangesOf(
   { id }: ContainerRecord,
   files: GuestFiles,
 ): Promise<FilesystemChange[]> {
-  const { layers } = snapshotter.mounts(id);
-  const image = new LayerStack(layers.map(({ directory }) => directory).reverse());
-  const upper = new Map<string, GuestEntry>();
+  const top: Top = new Map();
   for await (const entry of files.tree('/', { whole: true, upper: true, bare: true }))
-    upper.set(entry.name === '.' ? '' : `/${textOf(entry.name)}`, entry);
-  const changes: FilesystemChange[] = [];
-  const touched = new Set<string>();
-  for (const [at, entry] of upper) {
-    const changed = at === '' ? undefined : changeAt(image, at, entry);
-    if (changed !== undefined) changes.push(changed);
-    if (entry.xattrs?.get(OPAQUE_XATTR)?.toString() === 'y') {
-      for (const name of image.names(at)) {
-        if (!upper.has(`${at}/${name}`)) changes.push({ Path: `${at}/${name}`, Kind: 2 });
-      }
-    }
-  }
-  // A directory counts as modified when anything in it changed.
-  const known = new Set(changes.map((change) => change.Path));
-  for (const { Path } of changes) {
-    for (let at = Path.lastIndexOf('/'); at > 0; at = Path.lastIndexOf('/', at - 1))
-      touched.add(Path.slice(0, at));
-  }
-  for (const directory of touched) {
-    if (!known.has(directory) && !isOwnPlace(directory)) changes.push({ Path: directory, Kind: 0 });
-  }
-  return changes.sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
+    top.set(entry.name === '.' ? '' : `/${textOf(entry.name)}`, entryState(entry));
+  return changesBetween(imageOf(snapshotter, id), top);
 }
 
-function changeAt(image: LayerStack, at: string, entry: GuestEntry): FilesystemChange | undefined {
-  if (isOwnPlace(at)) return undefined;
-  const before = image.find(at);
-  if (entry.major === 0 && entry.minor === 0 && (entry.mode & S_IFMT) === S_IFCHR) {
-    return before === undefined ? undefined : { Path: at, Kind: 2 };
-  }
-  if (before === undefined) return { Path: at, Kind: 1 };
-  const capability = entry.xattrs?.get(CAPABILITY)?.toString('hex');
-  const now = {
-    mode: BigInt(entry.mode),
-    device: `${entry.major}:${entry.minor}`,
-    owner: entry,
-    size: BigInt(entry.size),
-    mtimeNs: BigInt(entry.mtime) * SECOND + BigInt(entry.mtimeNanoseconds),
-  };
-  return differs(now, () => capability, before) ? { Path: at, Kind: 0 } : undefined;
+function imageOf(snapshotter: Snapshotter, id: string): LayerStack {
+  const { layers } = snapshotter.mounts(id);
+  return new LayerStack(layers.map(({ directory }) => directory).reverse());
 }
 
-interface Comparison {
-  image: LayerStack;
-  upper: string;
-  /** Whose a file of the writable top is to the container. */
-  ownerOf: (stats: BigIntStats) => Owner;
+/** What is in a writable top, by path: its root is `''`. */
+type Top = Map<string, FileState>;
+
+function readTop(top: Top, upper: string, at: string, ownerOf: (owner: Owner) => Owner): void {
+  const file = upper + at;
+  const stats = statOf(file);
+  if (stats === undefined) return;
+  const state = stateOf(file, stats);
+  top.set(at, { ...state, ...ownerOf(state) });
+  if (!stats.isDirectory()) return;
+  for (const name of namesIn(file)) readTop(top, upper, `${at}/${name}`, ownerOf);
 }
 
 /** Rules of moby's pkg/archive/changes.go: a directory counts as modified when anything in it changed. */
-function collect(comparison: Comparison, directory: string, changes: FilesystemChange[]): void {
-  const { image, upper, ownerOf } = comparison;
-  const here = upper + directory;
-  const names = namesIn(here);
-  for (const name of names) {
-    const at = `${directory}/${name}`;
-    if (isOwnPlace(at) && statOf(upper + at)?.isDirectory() !== true) continue;
-    const now = statOf(upper + at);
-    if (now === undefined) continue;
-    const before = image.find(at);
-    if (now.isCharacterDevice() && now.rdev === 0n) {
-      if (before !== undefined) changes.push({ Path: at, Kind: 2 });
-      continue;
-    }
-    const inside: FilesystemChange[] = [];
-    if (now.isDirectory()) collect(comparison, at, inside);
-    const own = isOwnPlace(at);
-    if (before === undefined && !(own && inside.length === 0)) changes.push({ Path: at, Kind: 1 });
-    else if (
-      before !== undefined &&
-      !own &&
-      (inside.length > 0 || differs(stateOf(now, ownerOf(now)), () => capabilityOf(upper + at), before))
-    ) {
-      changes.push({ Path: at, Kind: 0 });
-    }
-    changes.push(...inside);
+function changesBetween(image: LayerStack, top: Top): FilesystemChange[] {
+  const changes = new Map<string, FilesystemChange['Kind']>();
+  for (const [at, state] of top) {
+    const kind = at === '' || isOwnPlace(at) ? undefined : changeAt(image.find(at), state);
+    if (kind !== undefined) changes.set(at, kind);
+    if (!state.isOpaque) continue;
+    // Removed and made anew: nothing that the image has there shows any more.
+    for (const name of image.names(at)) if (!top.has(`${at}/${name}`)) changes.set(`${at}/${name}`, 2);
   }
-  if (getXattr(here, OPAQUE_XATTR)?.toString() !== 'y') return;
-  // Removed and made anew: nothing that the image has there shows any more.
-  for (const name of image.names(directory)) {
-    if (!names.includes(name)) changes.push({ Path: `${directory}/${name}`, Kind: 2 });
+  for (const changed of changes.keys()) {
+    for (let at = path.posix.dirname(changed); at !== '/'; at = path.posix.dirname(at))
+      if (!changes.has(at) && !isOwnPlace(at)) changes.set(at, 0);
   }
+  return [...changes]
+    .map(([Path, Kind]) => ({ Path, Kind }))
+    .sort((a, b) => Buffer.compare(Buffer.from(a.Path), Buffer.from(b.Path)));
+}
+
+function changeAt(before: Found | undefined, now: FileState): FilesystemChange['Kind'] | undefined {
+  if ((now.mode & S_IFMT) === S_IFCHR && now.device === WHITEOUT_DEVICE)
+    return before === undefined ? undefined : 2;
+  if (before === undefined) return 1;
+  return differs(now, stateOf(before.file, before.stats)) ? 0 : undefined;
 }
 
 interface Found {
@@ -142,34 +101,55 @@ interface Found {
 }
 
 /** What tells a file from another of the same name. */
-interface FileState {
-  mode: bigint;
+interface FileState extends Owner {
+  mode: number;
   device: string;
-  owner: Owner;
   size: bigint;
   mtimeNs: bigint;
+  capability: string | undefined;
+  isOpaque: boolean;
 }
 
-function stateOf({ mode, rdev, size, mtimeNs }: BigIntStats, owner: Owner): FileState {
+function stateOf(file: string, { mode, uid, gid, rdev, size, mtimeNs }: BigIntStats): FileState {
   const { major, minor } = deviceNumbers(rdev);
-  return { mode, device: `${major}:${minor}`, owner, size, mtimeNs };
+  return {
+    mode: Number(mode),
+    uid: Number(uid),
+    gid: Number(gid),
+    device: `${major}:${minor}`,
+    size,
+    mtimeNs,
+    ...markings((name) => getXattr(file, name)),
+  };
 }
 
-function differs(now: FileState, capability: () => string | undefined, before: Found): boolean {
-  const { uid, gid } = before.stats;
-  const then = stateOf(before.stats, { uid: Number(uid), gid: Number(gid) });
+function entryState({ mode, uid, gid, size, mtime, mtimeNanoseconds, ...entry }: GuestEntry): FileState {
+  return {
+    mode,
+    uid,
+    gid,
+    device: `${entry.major}:${entry.minor}`,
+    size: BigInt(size),
+    mtimeNs: BigInt(mtime) * SECOND + BigInt(mtimeNanoseconds),
+    ...markings((name) => entry.xattrs?.get(name)),
+  };
+}
+
+function markings(xattr: (name: string) => Buffer | undefined): Pick<FileState, 'capability' | 'isOpaque'> {
+  return {
+    capability: xattr(CAPABILITY)?.toString('hex'),
+    isOpaque: xattr(OPAQUE_XATTR)?.toString() === 'y',
+  };
+}
+
+function differs(now: FileState, then: FileState): boolean {
   if (now.mode !== then.mode || now.device !== then.device) return true;
-  if (now.owner.uid !== then.owner.uid || now.owner.gid !== then.owner.gid) return true;
-  if ((Number(now.mode) & S_IFMT) === S_IFDIR) return false;
+  if (now.uid !== then.uid || now.gid !== then.gid) return true;
+  if ((now.mode & S_IFMT) === S_IFDIR) return false;
   // Layers keep whole seconds, as most tars do: sameFsTime() of moby's pkg/archive/changes_unix.go.
   const [a, b] = [now.mtimeNs, then.mtimeNs];
   const sameTime = a === b || (a / SECOND === b / SECOND && (a % SECOND === 0n || b % SECOND === 0n));
-  if (!sameTime || now.size !== then.size) return true;
-  return capability() !== capabilityOf(before.file);
-}
-
-function capabilityOf(file: string): string | undefined {
-  return getXattr(file, CAPABILITY)?.toString('hex');
+  return !sameTime || now.size !== then.size || now.capability !== then.capability;
 }
 
 const S_IFMT = 0o170000;
@@ -177,6 +157,7 @@ const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
 const SECOND = 1_000_000_000n;
 const CAPABILITY = 'security.capability';
+const WHITEOUT_DEVICE = '0:0';
 
 /** An image's layers looked at as overlayfs does, without mounting them together. */
 class LayerStack {
