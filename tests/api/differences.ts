@@ -25,7 +25,10 @@ export const DIFFERENCES: Record<string, string> = {
   'storage limits: a container writes no more than it may': 'dockerd needs xfs with project quotas for this',
   'storage limits: what was written is there after a restart, and can be looked at':
     'dockerd needs xfs with project quotas for this',
+  'storage limits: what was written is counted to the byte': 'dockerd needs xfs with project quotas for this',
   'storage limits: a running container’s disk outlives the engine':
+    'dockerd needs xfs with project quotas for this',
+  'storage limits: what a kill leaves mounted of disks that nobody uses is taken away':
     'dockerd needs xfs with project quotas for this',
   'mounts: an image is mounted read-only, and is in use': 'a type of API 1.48',
   'security: writable cgroups are writable': '20.10 does not know the option; 28 does, as Hull',

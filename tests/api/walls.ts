@@ -21,6 +21,8 @@ const DEVICES = 'a guest has the devices that QEMU makes for it; asking for one 
 const AROUND = 'which processors a VM has, and how much of them, is set around it and not to be seen in it';
 const BELOW =
   'a guest mounts what is mounted below a bind when it gets there, as read-only as the way it got there';
+const BLOCKS =
+  'what a guest wrote is counted in the blocks that its disk takes: nobody else looks into its filesystem';
 
 const UNMAPPED =
   'root in a guest is nobody outside without a user namespace; with one, mounts of the host are refused, where its ids would be the host’s';
@@ -46,7 +48,10 @@ export const NOT_IN_VM: Record<string, string> = {
     'the two ends of a pipe, or of a socket, are in the memory of one kernel',
   'resources: published ports of the host network are discarded with a warning': NAMESPACES,
   'resources: cpus, cpusets, shares, reservation and swappiness reach the cgroup': AROUND,
-  'resources: an update changes every limit of a running container, and keeps it': AROUND,
+  'resources: an update changes processors and swap of a running container, and keeps them': AROUND,
+  'storage limits: what was written is counted to the byte': BLOCKS,
+  'storage limits: what a kill leaves mounted of disks that nobody uses is taken away':
+    'the host mounts no disk of a microVM',
   'namespaces: a shareable IPC is shared: /dev/shm, its size, and System V objects': NAMESPACES,
   'namespaces: a joined container names its target by id, whatever the request said': NAMESPACES,
   'namespaces: one who joined keeps the memory after the owner has ended, and the owner gets a new one':

@@ -1,6 +1,7 @@
 import { notImplemented } from '#/base/errors.ts';
 import type { RuntimeMount, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { GuestRoute } from './guest-network.ts';
+import { guestLimits } from './guest-limits.ts';
 import { Records, TAG } from './records.ts';
 
 /** What the guest is to be told of one start, beside what the specification says. */
@@ -37,9 +38,6 @@ const DEFAULT_DEVICES: readonly (readonly [path: string, major: number, minor: n
   ['/dev/tty', 5, 0],
 ];
 
-/** Microseconds; the kernel's default. */
-const CPU_PERIOD = 100_000;
-
 /** The body of CONFIGURE; pure. */
 export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
   const body = new Records();
@@ -71,7 +69,8 @@ export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
     body.texts(TAG.device, ['c', path, String(major), String(minor), '666', '0', '0']);
   }
   if (spec.root.readonly === true) body.add(TAG.rootReadonly);
-  for (const [file, value] of cgroupFiles(spec)) body.texts(TAG.cgroup, [file, value]);
+  const { unified = {}, ...limits } = spec.linux.resources ?? {};
+  for (const limit of [...Object.entries(unified), ...guestLimits(limits)]) body.texts(TAG.cgroup, limit);
   return body.encode();
 }
 
@@ -88,20 +87,4 @@ function addMount(body: Records, mount: RuntimeMount, sources: ReadonlyMap<strin
   const there = sources.get(source);
   if (there === undefined) throw notImplemented(`A microVM cannot have "${source}" of the host`);
   body.texts(TAG.mount, [destination, type, there, options.join(',')]);
-}
-
-/** What holds inside the guest; limits of the whole VM are the sandbox's. */
-function cgroupFiles(spec: RuntimeSpec): [string, string][] {
-  const { cpu, pids, memory, unified } = spec.linux.resources ?? {};
-  const files = Object.entries(unified ?? {});
-  if (memory?.limit !== undefined && memory.limit > 0) {
-    files.push(['memory.max', String(memory.limit)], ['memory.swap.max', '0']);
-  }
-  if (memory?.reservation !== undefined) files.push(['memory.low', String(memory.reservation)]);
-  // The host keeps to it, too; here programs read it, and make themselves as wide as it is.
-  if (cpu?.quota !== undefined && cpu.quota > 0) {
-    files.push(['cpu.max', `${cpu.quota} ${cpu.period ?? CPU_PERIOD}`]);
-  }
-  if (pids !== undefined && pids.limit > 0) files.push(['pids.max', String(pids.limit)]);
-  return files;
 }

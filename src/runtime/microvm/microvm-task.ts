@@ -22,6 +22,7 @@ import { parseGuestProcesses } from './guest-processes.ts';
 import { guestStats } from './guest-stats.ts';
 import { sandboxMemory } from './memory-size.ts';
 import { METHOD } from './guest-frames.ts';
+import { guestLimits } from './guest-limits.ts';
 import { SANDBOX } from './installation.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
@@ -220,16 +221,14 @@ export class MicrovmTask implements Task {
 
   /** What the container may use is the guest's affair, up to the memory that the guest has; what the VM takes, the host's. */
   async update(resources: RuntimeResources): Promise<void> {
-    const { pids, memory, ...host } = resources;
-    const limits: [string, string][] = [];
-    if (pids !== undefined) limits.push(['pids.max', pids.limit > 0 ? String(pids.limit) : 'max']);
+    const { pids: _, memory, ...host } = resources;
     const limit = memory?.limit;
     if (limit !== undefined && limit > this.#vm.memory) {
       throw conflict(
         `The microVM of container ${this.id} has ${this.#vm.memory} bytes of memory since its start: a limit of ${limit} needs another start`,
       );
     }
-    if (limit !== undefined) limits.push(['memory.max', limit > 0 ? String(limit) : 'max']);
+    const limits = guestLimits(resources);
     if (limits.length > 0) await this.#limit(limits);
     const whole = sandboxMemory(limit);
     const outer = whole === undefined ? host : { ...host, memory: { limit: whole, swap: whole } };
