@@ -107,7 +107,7 @@ export function dockerArchive(images: readonly ImageSource[]): Buffer {
       config: image.config,
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => `sha256:${sha256(layer)}`) },
       history: layers.map((_layer, index) => ({
-        created: `2024-01-02T03:04:0${index}Z`,
+        created: new Date(Date.UTC(2024, 0, 2, 3, 4, index)).toISOString().replace('.000', ''),
         created_by: `layer ${index}`,
       })),
     });
