@@ -8,8 +8,8 @@ export interface Row {
   name: string;
   title: string;
   unit: 'ms' | 's' | 'MB' | '×';
-  /** What docs/PERFORMANCE.md promises: at least so many times dockerd's figure, or at most this much. */
-  promise?: { timesDocker: number } | { atMost: number } | { aboveCrun: number };
+  /** What docs/PERFORMANCE.md promises: so many times less than dockerd, at most this much, or above a bare `crun run` so many times that. */
+  promise?: { timesDocker: number } | { atMost: number } | { timesCrunAbove: number };
 }
 
 /** One group measures several rows in one go; its name picks it: `npm run bench -- run exec`. */

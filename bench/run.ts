@@ -55,11 +55,12 @@ function verdict({ medians, promise }: Result): string {
   if ('timesDocker' in promise)
     return times === undefined ? '' : kept(times >= promise.timesDocker, ratio, `${promise.timesDocker} ×`);
   if ('atMost' in promise) return kept(hull <= promise.atMost, ratio, `at most ${promise.atMost}`);
-  const above = hull - (crun ?? hull);
+  if (crun === undefined) return '';
+  const above = hull - crun;
   return kept(
-    above <= promise.aboveCrun,
-    `${above.toFixed(1)} ms above`,
-    `at most ${promise.aboveCrun} above`,
+    above <= promise.timesCrunAbove * crun,
+    `${above.toFixed(1)} ms above, ${(above / crun).toFixed(2)} × a bare run`,
+    `at most ${promise.timesCrunAbove} ×`,
   );
 }
 

@@ -10,6 +10,9 @@ async function whole(peer: Peer, hostConfig: Record<string, unknown> = {}): Prom
   await request(peer, 'DELETE', `/containers/${id}`);
 }
 
+/** 15 ms on a host that takes 12 ms for a bare run, which is where they were promised; in proportion on a slower one. */
+const ABOVE_CRUN = 15 / 12;
+
 export const api: Group = {
   rows: [
     {
@@ -23,7 +26,7 @@ export const api: Group = {
       name: 'above-crun',
       title: 'the bridge row beside a bare `crun run`',
       unit: 'ms',
-      promise: { aboveCrun: 15 },
+      promise: { timesCrunAbove: ABOVE_CRUN },
     },
   ],
   measure: async (peers) => {
