@@ -35,6 +35,7 @@ extern struct place place;
 struct output {
 	int fd; /* -1: ended, or there is none */
 	uint64_t credit;
+	int64_t hung_up_until; /* a terminal that nobody has open */
 };
 
 /* Bytes from the caller to a descriptor. */

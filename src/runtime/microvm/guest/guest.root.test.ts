@@ -144,6 +144,15 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     assert.match(call.text, /^\/dev\/pts\/0\r\n/);
   });
 
+  test('a terminal that its process has closed hangs nobody up, and can be opened again', async () => {
+    await using guest = await GuestAgent.configured();
+    await guest.runIdle();
+    const closing = 'exec </dev/null >/dev/null 2>&1; sleep 0.3; echo late >/dev/tty; sleep 0.3; exit 7';
+    const call = guest.run(['sh', '-c', closing], { records: [record(0x25, u16(0, 0))] });
+    assert.equal(await call.code(), 7);
+    assert.equal(Buffer.concat(call.output).toString(), 'late\r\n');
+  });
+
   test('a terminal beside the main process', async () => {
     await using guest = await GuestAgent.configured();
     await guest.runIdle();

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How soon a terminal is looked at again that nobody has open: somebody may open it. Closed, it would hang up its processes. */
+enum { HANG_UP_MS = 50 };
+
 static void close_end(int *fd)
 {
 	if (*fd >= 0)
@@ -36,7 +39,9 @@ static void read_output(struct call *call, enum channel channel)
 	/* Others may still hold the other end of an ended process's pipe; what it said is all there. */
 	if (length < 0 && errno == EAGAIN && !call->reaped)
 		return;
-	if (length <= 0) {
+	if (length < 0 && call->terminal && !call->reaped) {
+		output->hung_up_until = monotonic_ms() + HANG_UP_MS;
+	} else if (length <= 0) {
 		end_output(call, channel);
 	} else if (!call->cancelled) {
 		uint8_t head = (uint8_t)channel;
@@ -116,6 +121,10 @@ void streams_poll(struct call *call)
 		const struct output *output = &call->out[channel - 1];
 		if (output->fd < 0 || !port_has_room() || (output->credit == 0 && !call->cancelled))
 			continue;
+		if (!call->reaped && output->hung_up_until > monotonic_ms()) {
+			wake_at(output->hung_up_until);
+			continue;
+		}
 		if (call->reaped)
 			read_output(call, channel);
 		if (output->fd >= 0)
