@@ -14,8 +14,8 @@ export const CHECKOUT = path.join(import.meta.dirname, '..');
 
 /** How many times longer than usual things may take: more than 1 on emulated processors. */
 export const PATIENCE = Number(process.env.HULL_TEST_PATIENCE ?? 1);
-const READY_TIMEOUT_MS = 20_000 * PATIENCE;
-const STOP_TIMEOUT_MS = 20_000 * PATIENCE;
+const READY_TIMEOUT_MS = 60_000 * PATIENCE;
+const STOP_TIMEOUT_MS = 60_000 * PATIENCE;
 let started = 0;
 
 export interface DaemonOptions {
@@ -203,7 +203,7 @@ export function request(
         method,
         path: url,
         headers: options.headers,
-        timeout: (options.timeoutMs ?? 30_000) * PATIENCE,
+        timeout: (options.timeoutMs ?? 60_000) * PATIENCE,
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -240,7 +240,7 @@ export function sleep(ms: number): Promise<void> {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs * PATIENCE;
   while (!(await condition())) {

@@ -258,7 +258,7 @@ export function demultiplex(body: Buffer): { stdout: string; stderr: string } {
   return { stdout: Buffer.concat(parts[0]).toString(), stderr: Buffer.concat(parts[1]).toString() };
 }
 
-const CONNECTION_TIMEOUT_MS = 15_000 * PATIENCE;
+const CONNECTION_TIMEOUT_MS = 60_000 * PATIENCE;
 
 /** A connection whose headers are read and whose rest is bytes both ways. */
 export class RawConnection {

@@ -26,7 +26,7 @@ export interface Checks {
   check: (name: string, run: (api: Api, daemon: Daemon) => Promise<void>) => void;
 }
 
-const CHECK_TIMEOUT_MS = 60_000 * PATIENCE;
+const CHECK_TIMEOUT_MS = 120_000 * PATIENCE;
 
 export interface EngineOptions extends DaemonOptions {
   /** Made before the daemon starts, disposed after it has ended. */

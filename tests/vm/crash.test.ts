@@ -17,7 +17,7 @@ const SIGKILL = 137;
 const WRITER =
   'touch /data; echo found $(wc -l </data); i=0; while :; do echo $i >>/data; sync /data; echo $i; i=$((i+1)); usleep 2000; done';
 
-suite('crashes of microVMs', { timeout: 180_000 }, () => {
+suite('crashes of microVMs', { timeout: 400_000 }, () => {
   const snapshot = hostSnapshot();
   let daemon: Daemon;
   let api: Api;

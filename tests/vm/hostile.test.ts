@@ -14,7 +14,7 @@ const ANSWER_MS = 50;
 const PANIC_MS = 2000;
 const RAGE_MS = 2500;
 
-suite('hostile guests', { timeout: 120_000 }, () => {
+suite('hostile guests', { timeout: 300_000 }, () => {
   const snapshot = hostSnapshot();
   let daemon: Daemon;
   let api: Api;

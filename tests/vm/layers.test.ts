@@ -8,7 +8,7 @@ import { startVmDaemon, vm } from './vm-daemon.ts';
 /** Docker's own limit; QEMU's microvm machine has far fewer places for disks. */
 const LAYERS = 127;
 
-test(`an image of ${LAYERS} layers is one root behind either wall`, { timeout: 120_000 }, async () => {
+test(`an image of ${LAYERS} layers is one root behind either wall`, { timeout: 300_000 }, async () => {
   const snapshot = hostSnapshot();
   const { daemon, api } = await startVmDaemon();
   try {
