@@ -67,6 +67,7 @@ function microvms(
       agent: builtProgram('hull-agent'),
       hullVm: builtProgram('hull-vm'),
       ramLibrary: builtProgram('hull-vm-ram.so'),
+      trimLibrary: builtProgram('hull-vm-trim.so'),
       init: initProgram(container.initPath),
     },
     directory: vmDirectory(dataRoot),

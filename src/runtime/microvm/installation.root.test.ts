@@ -15,13 +15,14 @@ const sources: VmSources = {
   agent: path.join(root, 'agent'),
   hullVm: path.join(root, 'hull-vm'),
   ramLibrary: path.join(root, 'ram.so'),
+  trimLibrary: path.join(root, 'trim.so'),
   init: undefined,
 };
 mkdirSync(path.join(kernelDirectory, 'modules'), { recursive: true });
 writeFileSync(path.join(kernelDirectory, 'vmlinux'), 'kernel');
 writeFileSync(path.join(kernelDirectory, 'release'), '6.1.0\n');
 writeFileSync(path.join(kernelDirectory, 'modules/order'), '');
-for (const file of [sources.agent, sources.hullVm, sources.ramLibrary])
+for (const file of [sources.agent, sources.hullVm, sources.ramLibrary, sources.trimLibrary])
   writeFileSync(file, file, { mode: 0o755 });
 
 test('openInstallation() makes it once, anew when a source has changed, and removes what is not in use', async () => {

@@ -19,10 +19,11 @@ import { makeSandboxRoot, type SandboxFile } from './sandbox-root.ts';
 export interface VmSources {
   /** Holds `vmlinux`, `release`, and `modules/` with their `order`. */
   kernelDirectory: string;
-  /** hull-agent, hull-vm and its library. */
+  /** hull-agent, hull-vm and its libraries. */
   agent: string;
   hullVm: string;
   ramLibrary: string;
+  trimLibrary: string;
   /** A static init program, for containers that want one. */
   init: string | undefined;
 }
@@ -39,6 +40,7 @@ export interface VmInstallation {
 export const SANDBOX = {
   hullVm: '/hull-vm',
   ramLibrary: '/hull-vm-ram.so',
+  trimLibrary: '/hull-vm-trim.so',
   kernel: '/guest/vmlinux',
   initramfs: '/guest/initrd',
   firmware: '/usr/share/qemu',
@@ -108,6 +110,7 @@ function sandboxFiles(sources: VmSources): SandboxFile[] {
     { from: QEMU_PROGRAM, to: QEMU_PROGRAM, program: true },
     { from: sources.hullVm, to: SANDBOX.hullVm, closed: true },
     { from: sources.ramLibrary, to: SANDBOX.ramLibrary },
+    { from: sources.trimLibrary, to: SANDBOX.trimLibrary },
     { from: kernelFile(sources, 'vmlinux'), to: SANDBOX.kernel },
     ...FIRMWARE.map((file) => ({ from: file, to: file })),
     ...(existsSync(QEMU_MODULES) ? [{ from: QEMU_MODULES, to: QEMU_MODULES }] : []),

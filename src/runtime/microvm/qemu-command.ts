@@ -43,6 +43,8 @@ export interface QemuOptions {
   initramfs: string;
   /** Directory of the firmware. */
   firmware: string;
+  /** A plugin of the translator, which lets go of the code that nobody executes after the start. */
+  trimLibrary?: string;
   /** Ticks of the time stamp counter in a millisecond; 0 where the guest finds out itself. */
   tscKhz: number;
   disks?: readonly GuestDisk[];
@@ -68,7 +70,7 @@ export function qemuCommand(options: QemuOptions): string[] {
     ['-name', 'hull', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ['-L', options.firmware],
     ['-machine', 'microvm,x-option-roms=off,rtc=on,pcie=on,isa-serial=on,memory-backend=ram'],
-    acceleratorOptions(machine.accelerator),
+    acceleratorOptions(machine.accelerator, options.trimLibrary),
     ['-smp', String(machine.cpus), '-m', `${machine.memory / MIB}M`],
     ['-object', memoryObject(backing, machine.memory)],
     ['-kernel', options.kernel, '-initrd', options.initramfs, '-append', kernelArguments(options)],
@@ -118,11 +120,11 @@ function commandLines(commands: readonly object[]): string {
   return commands.map((command) => `${JSON.stringify(command)}\n`).join('');
 }
 
-function acceleratorOptions(accelerator: Accelerator): string[] {
+function acceleratorOptions(accelerator: Accelerator, trimLibrary: string | undefined): string[] {
+  if (accelerator === 'kvm') return ['-accel', 'kvm', '-cpu', 'host'];
   // Translated code: by itself QEMU would take an eighth of the guest's memory for it.
-  return accelerator === 'kvm'
-    ? ['-accel', 'kvm', '-cpu', 'host']
-    : ['-accel', 'tcg,thread=multi,tb-size=64', '-cpu', 'max'];
+  const options = ['-accel', 'tcg,thread=multi,tb-size=64', '-cpu', 'max'];
+  return trimLibrary === undefined ? options : [...options, '-plugin', `file=${trimLibrary}`];
 }
 
 function memoryObject(backing: MemoryBacking, size: number): string {

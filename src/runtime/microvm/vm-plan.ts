@@ -103,6 +103,7 @@ export function planVm(inputs: PlanInputs): VmPlan {
         kernel: SANDBOX.kernel,
         initramfs: SANDBOX.initramfs,
         firmware: SANDBOX.firmware,
+        trimLibrary: SANDBOX.trimLibrary,
         tscKhz: inputs.tscKhz,
         disks: [...layers, top],
         interfaces,
