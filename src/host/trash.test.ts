@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Trash } from './trash.ts';
 
 function scratch(t: TestContext): string {
@@ -23,6 +24,16 @@ test('discard() frees the place at once, and the tree is deleted afterwards', as
   }
   await trash.settled();
   assert.deepEqual(readdirSync(path.join(directory, 'trash')), []);
+});
+
+test('what is discarded is deleted though nobody waits for it', async (t) => {
+  const directory = scratch(t);
+  const trash = path.join(directory, 'trash');
+  const place = path.join(directory, 'place');
+  mkdirSync(place);
+  new Trash(trash).discard(place);
+  assert.equal(readdirSync(trash).length, 1);
+  while (readdirSync(trash).length > 0) await sleep(10);
 });
 
 test('discard() takes what is not there for discarded', (t) => {

@@ -4,12 +4,17 @@ import { errnoCode } from '#/base/errors.ts';
 import { newId } from '#/base/ids.ts';
 import { deleteTree } from './delete-tree.ts';
 
+/** So long what is discarded waits: whoever removes a container asks for something else in a moment, and is to have the processors. */
+const PAUSE_MS = 100;
+
 /**
  * What is on its way out. A disk takes milliseconds to delete a handful of files, and nobody has to wait for that: a discarded
  * file or tree is gone from its place at once, which may be used anew, and is deleted while the caller goes on.
  */
 export class Trash {
   readonly #directory: string;
+  #waiting: string[] = [];
+  #pause: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
 
   /** `directory` is this process's own, on the filesystem of what is discarded. Deletes what an earlier process left there. */
@@ -30,13 +35,21 @@ export class Trash {
       if (errnoCode(error) === 'ENOENT') return;
       throw error;
     }
-    // One after another: many at once would only hinder what the engine is asked meanwhile. What cannot be deleted now is left
-    // to the next process.
-    this.#work = this.#work.then(() => deleteTree(gone)).catch(() => {});
+    this.#waiting.push(gone);
+    this.#pause ??= setTimeout(() => this.#empty(), PAUSE_MS);
   }
 
   /** Resolves when all that was discarded before is deleted. */
   async settled(): Promise<void> {
+    this.#empty();
     await this.#work;
+  }
+
+  /** One after another: many at once would only hinder what the engine is asked meanwhile. What cannot be deleted is left to the next process. */
+  #empty(): void {
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    for (const gone of this.#waiting.splice(0))
+      this.#work = this.#work.then(() => deleteTree(gone)).catch(() => {});
   }
 }
