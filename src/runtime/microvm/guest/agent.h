@@ -111,6 +111,8 @@ void call_event(struct call *call, enum event kind, const void *data, size_t len
 void call_succeed(struct call *call, const void *answer, size_t length);
 void call_fail(struct call *call, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 struct records call_body(const struct call *call);
+/* Nothing is said of it while the container is suspended. */
+bool call_is_held(const struct call *call);
 
 /* streams.c: a child's stdio. */
 void streams_poll(struct call *call);
@@ -119,6 +121,8 @@ void streams_take(struct call *call, const uint8_t *data, size_t length);
 bool streams_credit(struct call *call, enum channel channel, uint32_t bytes);
 bool streams_ended(const struct call *call);
 void streams_close(struct call *call);
+/* The other side is another one, which has given no credit but the first and heard of no end. */
+void streams_begin_anew(struct call *call);
 
 /* children.c */
 /* The two ends for which a child was started; what is not wanted is -1. */
@@ -158,6 +162,10 @@ enum container_state { CONTAINER_NONE, CONTAINER_CONFIGURED, CONTAINER_STARTING,
 extern struct container {
 	enum container_state state;
 	bool configuring;
+	/* Nothing is said and no call goes on but RESUME and RESTORE. */
+	bool suspended;
+	/* By RESTORE: what speaks to us is not told of the main process yet. */
+	bool restored;
 	struct records configuration;
 	int main_fd; /* a pidfd */
 	/* The root filesystem with what is mounted in it, as the main process had it first; -1: there is none. */
@@ -172,12 +180,17 @@ void container_tear_down(void);
 int container_open_root(const struct records *body);
 
 /* configure.c, sync.c and so on: what workers do. */
-work configure, limit, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
+work configure, suspend, resume, restore, limit, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
+
+/* configure.c */
+void set_clock(const struct records *body);
 
 /* configure_*.c */
 void configure_devices(const struct records *body);
 void configure_root(const struct records *body);
 void configure_network(const struct records *body);
+/* As it is told now, whatever it was. */
+void configure_network_anew(const struct records *body);
 void file_write(const struct record *record);
 
 /* init_layer.c */
@@ -185,6 +198,8 @@ void init_layer_make(const char *path);
 
 /* limit.c: the container's cgroup */
 void configure_cgroup(const struct records *body);
+/* Returns when all its processes are frozen, or run again. */
+bool freeze(bool frozen);
 
 /* devices.c: the path of the block device, or the name of the interface, at a PCI address. Waits until it is there. */
 char *device_block(const char *address);
@@ -202,6 +217,8 @@ void run_terminal(struct call *call, int master);
 void run_control(struct call *call, const uint8_t *control);
 void run_cancel(struct call *call);
 void run_ended(struct call *call);
+/* The main process is told of to whom RESTORE has come from. */
+void run_tell_anew(struct call *call);
 
 /* execute.c, the process's side: never returns. */
 struct execution {

@@ -37,6 +37,10 @@ static const enum tag limit_tags[] = { TAG_CGROUP };
 static const enum tag file_tags[] = { TAG_FILE };
 static const enum tag tree_tags[] = { TAG_PATH, TAG_WHOLE, TAG_FOLLOW, TAG_UPPER, TAG_BARE, TAG_UNMOUNTED };
 static const enum tag plant_tags[] = { TAG_PATH, TAG_UPPER, TAG_KEEP_KIND, TAG_UNMOUNTED };
+static const enum tag resume_tags[] = { TAG_TIME };
+static const enum tag restore_tags[] = {
+	TAG_ENTROPY, TAG_RESCAN, TAG_INTERFACE, TAG_HARDWARE, TAG_ROUTE, TAG_FILE, TAG_CGROUP,
+};
 static const enum tag events_tags[] = { TAG_LISTENERS };
 
 #define TAGS(tags) tags, sizeof tags / sizeof *tags
@@ -55,6 +59,9 @@ static const struct method_entry methods[] = {
 	[METHOD_MEMORY] = { memory, NULL, 0 },
 	[METHOD_EVENTS] = { NULL, TAGS(events_tags) },
 	[METHOD_LIMIT] = { limit, TAGS(limit_tags) },
+	[METHOD_SUSPEND] = { suspend, NULL, 0 },
+	[METHOD_RESUME] = { resume, TAGS(resume_tags) },
+	[METHOD_RESTORE] = { restore, TAGS(restore_tags) },
 };
 
 struct records call_body(const struct call *call)
@@ -100,6 +107,23 @@ static void ping(struct call *call)
 	call_succeed(call, data, sizeof data);
 }
 
+bool call_is_held(const struct call *call)
+{
+	return container.suspended && call->method != METHOD_RESUME && call->method != METHOD_RESTORE;
+}
+
+/* They were another side's. What a process of the container has started goes on. */
+static void forget_others(const struct call *restore)
+{
+	for (struct call *call = calls; call != NULL; call = call->next) {
+		if (call == restore || call->is_main || call->done)
+			continue;
+		if (call->pid > 0 && !call->reaped)
+			kill(call->pid, SIGKILL);
+		call->done = true;
+	}
+}
+
 static void start(struct call *call)
 {
 	const struct method_entry *entry = &methods[call->method];
@@ -125,6 +149,22 @@ static void start(struct call *call)
 		}
 		container.configuring = true;
 		worker_start(call, configure);
+		break;
+	case METHOD_SUSPEND:
+		if (container.state != CONTAINER_RUNNING || container.suspended)
+			call_fail(call, ESRCH, "the container does not run");
+		else
+			worker_start(call, suspend);
+		break;
+	case METHOD_RESUME:
+	case METHOD_RESTORE:
+		if (!container.suspended) {
+			call_fail(call, EINVAL, "the container is not suspended");
+			break;
+		}
+		if (call->method == METHOD_RESTORE)
+			forget_others(call);
+		worker_start(call, entry->work);
 		break;
 	default:
 		worker_start(call, entry->work);
@@ -172,7 +212,7 @@ static void open_call(const struct frame *frame)
 	call->status_fd = call->in.fd = call->out[0].fd = call->out[1].fd = -1;
 	call->in.credit = FIRST_CREDIT;
 	call->out[0].credit = call->out[1].credit = FIRST_CREDIT;
-	if (call->method < METHOD_CONFIGURE || call->method > METHOD_LIMIT)
+	if (call->method < METHOD_CONFIGURE || call->method > METHOD_RESTORE)
 		call_fail(call, ENOSYS, "no method 0x%02x", call->method);
 	else if (call_count > CALLS_MOST || body_bytes + call->body_length > BODIES_MOST)
 		call_fail(call, EAGAIN, "too many calls at a time");
@@ -235,6 +275,26 @@ void calls_frame(const struct frame *frame)
 	}
 }
 
+static void tell_main_anew(void)
+{
+	for (struct call *call = calls; call != NULL; call = call->next)
+		if (call->is_main && !call->done)
+			run_tell_anew(call);
+	container.restored = false;
+}
+
+/* What follows from a worker's success. */
+static void worker_succeeded(struct call *call)
+{
+	if (call->method == METHOD_CONFIGURE)
+		container_configured(call);
+	container.restored = container.restored || call->method == METHOD_RESTORE;
+	container.suspended = call->method == METHOD_SUSPEND || (container.suspended && call->method != METHOD_RESUME);
+	call_succeed(call, call->answer, call->answer_length);
+	if (container.restored && !container.suspended)
+		tell_main_anew();
+}
+
 static void worker_ended(struct call *call)
 {
 	if (call->error != 0)
@@ -243,18 +303,15 @@ static void worker_ended(struct call *call)
 		call_fail(call, ECANCELED, "cancelled");
 	else if (!call->answered)
 		call_fail(call, EIO, "the guest's worker ended with status %d", call->wait_status);
-	else {
-		if (call->method == METHOD_CONFIGURE)
-			container_configured(call);
-		call_succeed(call, call->answer, call->answer_length);
-	}
+	else
+		worker_succeeded(call);
 	if (call->method == METHOD_CONFIGURE)
 		container.configuring = false;
 }
 
 static void poll_call(struct call *call)
 {
-	if (call->pid == 0 || call->done)
+	if (call->pid == 0 || call->done || call_is_held(call))
 		return;
 	if (call->method == METHOD_RUN)
 		run_poll(call);

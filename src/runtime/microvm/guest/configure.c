@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void set_time(const struct records *body)
+void set_clock(const struct records *body)
 {
 	struct record record;
 	size_t at = 0;
@@ -69,20 +69,25 @@ static void mount_shares(const struct records *body)
 		fail(errno, "cannot mount the shares: %s", strerror(errno));
 }
 
-static void write_files(const struct records *body)
+static void renew_files(const struct records *body)
 {
 	struct record record;
+	for (size_t at = 0; record_find(body, &at, TAG_FILE, &record);)
+		file_write(&record);
+}
+
+static void write_files(const struct records *body)
+{
 	mkdir(FILES_PATH, 0755);
 	if (mount("tmpfs", FILES_PATH, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
 		fail(errno, "cannot mount `%s`: %s", FILES_PATH, strerror(errno));
-	for (size_t at = 0; record_find(body, &at, TAG_FILE, &record);)
-		file_write(&record);
+	renew_files(body);
 }
 
 void configure(const struct records *body)
 {
 	mkdir(RUN_DIRECTORY, 0755);
-	set_time(body);
+	set_clock(body);
 	seed(body);
 	rescan(body);
 	set_names(body);
@@ -92,4 +97,13 @@ void configure(const struct records *body)
 	configure_cgroup(body);
 	sysctls_write(body, true);
 	configure_network(body);
+}
+
+void restore(const struct records *body)
+{
+	seed(body);
+	rescan(body);
+	renew_files(body);
+	limit(body);
+	configure_network_anew(body);
 }

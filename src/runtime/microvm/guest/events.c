@@ -74,7 +74,7 @@ void events_poll(void)
 {
 	bool any = false, listeners = false;
 	/* Whoever reads too slowly has the later state only. */
-	if (!port_has_room())
+	if (container.suspended || !port_has_room())
 		return;
 	int64_t now = monotonic_ms();
 	uint64_t kills = oom_changed ? container_oom_kills() : 0;

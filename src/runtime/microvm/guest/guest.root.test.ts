@@ -288,6 +288,50 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     assert.equal(await main.code(), 137);
   });
 
+  test('SUSPEND: nothing runs or is said until RESUME, and nothing is lost', async () => {
+    await using guest = await GuestAgent.configured();
+    assert.notEqual((await guest.call(METHOD.suspend).result).errno, 0);
+    const main = guest.run(['sh', '-c', 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done']);
+    await main.until(({ output }) => output.length > 3);
+    assert.notEqual((await guest.call(METHOD.resume).result).errno, 0);
+    assert.equal((await guest.call(METHOD.suspend).result).errno, 0);
+    const said = main.output.length;
+    const stats = guest.call(METHOD.stats);
+    // Its answer would come after all that was said before it.
+    await guest.call(METHOD.ping).result;
+    assert.equal(main.output.length, said);
+    assert.notEqual((await guest.call(METHOD.suspend).result).errno, 0);
+    assert.equal((await guest.call(METHOD.resume).result).errno, 0);
+    assert.equal((await stats.result).errno, 0);
+    await main.until(({ output }) => output.length > said + 3);
+    const numbers = main.text.trimEnd().split('\n').map(Number);
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, index) => index),
+    );
+  });
+
+  test('RESTORE: the main process is told anew, all other calls are forgotten', async () => {
+    await using guest = await GuestAgent.configured();
+    const main = guest.run(['sh', '-c', 'exec 2>&-; cat'], { records: [record(0x26)] });
+    await main.until(({ ended }) => ended.has(2));
+    await main.input(Buffer.from('before\n'), false);
+    await main.until(({ text }) => text === 'before\n');
+    const beside = guest.run(['sleep', '1000']);
+    await beside.started.promise;
+    assert.equal((await guest.call(METHOD.suspend).result).errno, 0);
+    main.ended.clear();
+    main.credit = 0;
+    assert.equal((await guest.call(METHOD.restore).result).errno, 0);
+    assert.equal(main.events.length, 1);
+    assert.equal((await guest.call(METHOD.resume).result).errno, 0);
+    await main.until(({ events, credit, ended }) => events.length === 2 && credit === 65_536 && ended.has(2));
+    await main.input(Buffer.from('after\n'));
+    assert.equal(await main.code(), 0);
+    assert.equal(main.text, 'before\nafter\n');
+    assert.ok(!beside.ended.has(-1));
+  });
+
   test('EVENTS tell of those who listen', async () => {
     await using guest = await GuestAgent.configured();
     await guest.runIdle();

@@ -10,7 +10,7 @@
 enum { LOOK_US = 1000, LOOKS_MOST = 10000 };
 
 /* A process that is in the kernel freezes when it comes out of it. */
-static void wait_for_freezer(const char *wanted)
+static bool wait_for_freezer(const char *wanted)
 {
 	char path[512], line[32];
 	snprintf(path, sizeof path, "%s/container/cgroup.events", place.cgroup);
@@ -20,10 +20,11 @@ static void wait_for_freezer(const char *wanted)
 		bool done = text_read_file(&events, path, 4096) && events.data != NULL && strstr(events.data, line) != NULL;
 		free(events.data);
 		if (done)
-			return;
+			return true;
 		usleep(LOOK_US);
 	}
-	fail(EBUSY, "the processes do not freeze");
+	errno = EBUSY;
+	return false;
 }
 
 static void write_limits(const struct records *body)
@@ -63,6 +64,15 @@ void limit(const struct records *body)
 		const char *texts[2];
 		record_texts(&record, texts, 2);
 		if (strcmp(texts[0], "cgroup.freeze") == 0)
-			wait_for_freezer(texts[1]);
+			if (!wait_for_freezer(texts[1]))
+				fail(errno, "the processes do not freeze");
 	}
+}
+
+bool freeze(bool frozen)
+{
+	const char *state = frozen ? "1" : "0";
+	char path[512];
+	snprintf(path, sizeof path, "%s/container/cgroup.freeze", place.cgroup);
+	return write_file_text(path, state) == 0 && wait_for_freezer(state);
 }

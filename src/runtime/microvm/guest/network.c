@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -144,6 +145,86 @@ static void add_route(const char *destination, const char *gateway, const char *
 		fail(error, "cannot add the route to %s: %s", destination, strerror(error));
 }
 
+/* IPv6 addresses go by themselves when an interface goes down. */
+static void remove_address(const struct ifaddrs *entry)
+{
+	struct message message;
+	uint32_t address, mask;
+	memcpy(&address, &((const struct sockaddr_in *)entry->ifa_addr)->sin_addr, sizeof address);
+	memcpy(&mask, &((const struct sockaddr_in *)entry->ifa_netmask)->sin_addr, sizeof mask);
+	begin(&message, RTM_DELADDR, 0, sizeof message.body.address);
+	message.body.address = (struct ifaddrmsg){ .ifa_family = AF_INET,
+						   .ifa_prefixlen = (uint8_t)__builtin_popcount(mask),
+						   .ifa_index = (uint32_t)index_of(entry->ifa_name) };
+	add(&message, IFA_LOCAL, &address, sizeof address);
+	int error = ask(&message);
+	/* The last of a network takes its secondary ones along. */
+	if (error != 0 && error != EADDRNOTAVAIL)
+		fail(error, "cannot remove an address of `%s`: %s", entry->ifa_name, strerror(error));
+}
+
+static void take_down(int index)
+{
+	struct message message;
+	begin(&message, RTM_NEWLINK, 0, sizeof message.body.link);
+	message.body.link.ifi_index = index;
+	message.body.link.ifi_change = IFF_UP;
+	int error = ask(&message);
+	if (error != 0)
+		fail(error, "cannot take an interface down: %s", strerror(error));
+}
+
+/* Whether the host gave it; the container may have made others. */
+static bool is_device(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/sys/class/net/%s/device", name);
+	return access(path, F_OK) == 0;
+}
+
+/* The host's interfaces are down and without addresses. */
+static void clear(void)
+{
+	struct ifaddrs *addresses;
+	struct if_nameindex *names = if_nameindex();
+	if (names == NULL || getifaddrs(&addresses) != 0)
+		fail(errno, "cannot list the interfaces: %s", strerror(errno));
+	for (const struct ifaddrs *entry = addresses; entry != NULL; entry = entry->ifa_next)
+		if (entry->ifa_addr != NULL && entry->ifa_addr->sa_family == AF_INET && is_device(entry->ifa_name))
+			remove_address(entry);
+	for (const struct if_nameindex *entry = names; entry->if_index != 0; entry++)
+		if (is_device(entry->if_name))
+			take_down((int)entry->if_index);
+	freeifaddrs(addresses);
+	if_freenameindex(names);
+}
+
+static void set_hardware_address(int index, const char *text)
+{
+	struct message message;
+	uint8_t bytes[6];
+	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[4], &bytes[5]) != 6)
+		fail(EINVAL, "`%s` is no hardware address", text);
+	begin(&message, RTM_NEWLINK, 0, sizeof message.body.link);
+	message.body.link.ifi_index = index;
+	add(&message, IFLA_ADDRESS, bytes, sizeof bytes);
+	int error = ask(&message);
+	if (error != 0)
+		fail(error, "cannot set the hardware address %s: %s", text, strerror(error));
+}
+
+static void set_hardware_addresses(const struct records *body)
+{
+	struct record record;
+	for (size_t at = 0; record_find(body, &at, TAG_HARDWARE, &record);) {
+		const char *texts[2];
+		record_texts(&record, texts, 2);
+		char *found = device_interface(texts[0]);
+		set_hardware_address(index_of(found), texts[1]);
+		free(found);
+	}
+}
+
 static void set_up_interface(const struct record *record)
 {
 	size_t count = record_texts(record, NULL, 0);
@@ -160,12 +241,16 @@ static void set_up_interface(const struct record *record)
 	free(texts);
 }
 
-void configure_network(const struct records *body)
+static void open_netlink(void)
 {
-	struct record record;
 	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (netlink < 0)
 		fail(errno, "cannot open a netlink socket: %s", strerror(errno));
+}
+
+static void set_up(const struct records *body)
+{
+	struct record record;
 	set_link(index_of("lo"), NULL, 0, true);
 	for (size_t at = 0; record_find(body, &at, TAG_INTERFACE, &record);)
 		set_up_interface(&record);
@@ -174,5 +259,20 @@ void configure_network(const struct records *body)
 		record_texts(&record, texts, 3);
 		add_route(texts[0], texts[1], texts[2]);
 	}
+}
+
+void configure_network(const struct records *body)
+{
+	open_netlink();
+	set_up(body);
+	close(netlink);
+}
+
+void configure_network_anew(const struct records *body)
+{
+	open_netlink();
+	clear();
+	set_hardware_addresses(body);
+	set_up(body);
 	close(netlink);
 }

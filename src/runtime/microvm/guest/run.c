@@ -113,13 +113,24 @@ void run_terminal(struct call *call, int master)
 	resize(call);
 }
 
+static void tell_started(struct call *call)
+{
+	uint8_t pid[4];
+	put_u32(pid, (uint32_t)call->pid);
+	call_event(call, EVENT_STARTED, pid, sizeof pid);
+}
+
+void run_tell_anew(struct call *call)
+{
+	tell_started(call);
+	streams_begin_anew(call);
+}
+
 void run_poll(struct call *call)
 {
 	if (!call->started && call->executing && call->status_fd < 0 && call->error == 0) {
-		uint8_t pid[4];
 		call->started = true;
-		put_u32(pid, (uint32_t)call->pid);
-		call_event(call, EVENT_STARTED, pid, sizeof pid);
+		tell_started(call);
 		if (call->is_main)
 			container.state = CONTAINER_RUNNING;
 	}

@@ -31,7 +31,7 @@ static void read_output(struct call *call, enum channel channel)
 	uint8_t data[DATA_MOST];
 	struct output *output = &call->out[channel - 1];
 	size_t most = call->cancelled || output->credit > sizeof data ? sizeof data : (size_t)output->credit;
-	if (output->fd < 0 || most == 0 || !port_has_room())
+	if (output->fd < 0 || most == 0 || call_is_held(call) || !port_has_room())
 		return;
 	ssize_t length = read(output->fd, data, most);
 	if (length < 0 && errno == EINTR)
@@ -90,7 +90,7 @@ static void in_ready(void *subject, short events)
 	struct call *call = subject;
 	struct input *in = &call->in;
 	(void)events;
-	if (in->fd < 0)
+	if (in->fd < 0 || call_is_held(call))
 		return;
 	if (in->length > 0) {
 		ssize_t written = write(in->fd, in->waiting + in->start, in->length);
@@ -171,6 +171,20 @@ bool streams_credit(struct call *call, enum channel channel, uint32_t bytes)
 bool streams_ended(const struct call *call)
 {
 	return call->out[0].fd < 0 && call->out[1].fd < 0;
+}
+
+void streams_begin_anew(struct call *call)
+{
+	struct input *in = &call->in;
+	in->credit = 0;
+	in->owed = FIRST_CREDIT - (uint32_t)in->length;
+	give_credit(call);
+	for (enum channel channel = CHANNEL_OUT; channel < CHANNELS; channel++) {
+		struct output *output = &call->out[channel - 1];
+		output->credit = FIRST_CREDIT;
+		if (output->fd < 0 && !call->terminal)
+			end_output(call, channel);
+	}
 }
 
 void streams_close(struct call *call)

@@ -90,6 +90,16 @@ static const unsigned char *only_value(const struct call *call, enum tag tag)
 	return record.value;
 }
 
+static void answer_checkpoint(struct call *call)
+{
+	static const enum tag end = TAG_END;
+	const struct records body = { call->body, call->body_length };
+	if (records_valid(&body, &end, 1))
+		checkpoint_begin(call, record_has(&body, TAG_END));
+	else
+		fail(call, EINVAL, "this is not the method's body");
+}
+
 static void answer_own(struct call *call)
 {
 	if (call->method == METHOD_STARTED) {
@@ -97,6 +107,10 @@ static void answer_own(struct call *call)
 			fail(call, EINVAL, "STARTED has no body");
 		else if (guest_main_pid() != 0)
 			answer_started(call);
+		return;
+	}
+	if (call->method == METHOD_CHECKPOINT) {
+		answer_checkpoint(call);
 		return;
 	}
 	bool is_signal = call->method == METHOD_SIGNAL;
@@ -144,7 +158,7 @@ static bool take_call(struct client *client, const struct frame *frame)
 		return false;
 	uint8_t method = frame->payload[0];
 	size_t part = frame->length - CALL_HEADER;
-	bool is_own = method == METHOD_STARTED || method == METHOD_SIGNAL || method == METHOD_SIZE;
+	bool is_own = method >= METHOD_STARTED && method <= METHOD_CHECKPOINT;
 	uint16_t stream = is_own ? 0 : free_stream();
 	if (client->calls_count == CLIENT_STREAMS_MAX || (stream == 0 && !is_own)) {
 		static const char words[] = "too many calls are open";
@@ -267,6 +281,47 @@ static bool take_further(struct call *call, const struct frame *frame)
 	return true;
 }
 
+static bool take_checkpoint_further(struct call *call, const struct frame *frame)
+{
+	struct flow *flow = &call->flows[CHANNEL_OUT];
+	if (frame->type == FRAME_DATA)
+		return frame->payload[0] == CHANNEL_IN && frame->length == 1 && checkpoint_kept();
+	if (frame->type != FRAME_CREDIT || frame->payload[0] != CHANNEL_OUT)
+		return false;
+	uint32_t bytes = get_u32(frame->payload + 1);
+	if (bytes > UINT32_MAX - flow->allowed)
+		return false;
+	flow->allowed += bytes;
+	return true;
+}
+
+void call_answer(struct call *call, uint32_t error, const char *words)
+{
+	fail(call, error, words);
+}
+
+void call_tell_event(const struct call *call, enum event kind)
+{
+	unsigned char head = (unsigned char)kind;
+	link_send(&call->client->link, FRAME_EVENT, call->number, &head, 1, NULL, 0);
+}
+
+void call_tell_data(struct call *call, const void *data, size_t length)
+{
+	spend(&call->flows[CHANNEL_OUT], length);
+	link_send_data(&call->client->link, call->number, CHANNEL_OUT, data, length);
+}
+
+bool call_is_of(const struct call *call, const struct client *client)
+{
+	return call->client == client;
+}
+
+size_t call_room(const struct call *call)
+{
+	return call->client->link.pending < WINDOW ? call->flows[CHANNEL_OUT].allowed : 0;
+}
+
 bool calls_take(struct client *client, const struct frame *frame)
 {
 	if (frame->type == FRAME_CALL)
@@ -279,9 +334,14 @@ bool calls_take(struct client *client, const struct frame *frame)
 		return true;
 	if (frame->type == FRAME_BODY)
 		return take_body(call, frame);
+	bool is_checkpoint = call->method == METHOD_CHECKPOINT && call->body_left == 0;
+	if (frame->type != FRAME_CANCEL && is_checkpoint)
+		return take_checkpoint_further(call, frame);
 	if (frame->type != FRAME_CANCEL)
 		return call->body_left == 0 && call->stream != 0 && take_further(call, frame);
-	if (call->stream == 0)
+	if (is_checkpoint)
+		checkpoint_cancel(false);
+	else if (call->stream == 0)
 		fail(call, ECANCELED, "the call was cancelled");
 	else
 		cancel(call);
@@ -343,6 +403,8 @@ void calls_client_gone(struct client *client)
 	while (client->calls != NULL) {
 		struct call *call = client->calls;
 		if (call->stream == 0) {
+			if (call->method == METHOD_CHECKPOINT && call->body_left == 0)
+				checkpoint_cancel(true);
 			forget(call);
 			continue;
 		}

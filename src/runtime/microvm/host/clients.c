@@ -91,7 +91,7 @@ void clients_poll(void)
 	if (clients_count < CLIENTS_MAX && clients_patience() <= 0)
 		poll_add(listener, POLLIN, listener_ready, NULL);
 	for (struct client *client = clients; client != NULL; client = client->next) {
-		bool reads = guest_link.pending < GUEST_PENDING_MAX && client->link.pending < PENDING_MAX;
+		bool reads = (guest_link.pending < GUEST_PENDING_MAX || checkpoint_is_for(client)) && client->link.pending < PENDING_MAX;
 		short events = (short)((reads ? POLLIN : 0) | (client->link.pending > 0 ? POLLOUT : 0));
 		if (events != 0)
 			poll_add(client->link.fd, events, client_ready, client);

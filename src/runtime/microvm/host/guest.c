@@ -1,6 +1,7 @@
 #include "vm.h"
 
 #include <stdio.h>
+#include <time.h>
 
 /* More than a socket holds. */
 enum { LEFT_READS = 64 };
@@ -10,12 +11,16 @@ struct link guest_link;
 static bool is_open[STREAMS_OWN];
 static struct records run_body;
 static uint32_t main_pid;
+/* Its main process runs already. */
+static bool is_restored;
 /* The guest is expected to answer. */
 static bool is_watched;
 static bool heard;
 static int64_t pinged_at, look_at;
 /* So long it could have said something and did not. */
 static int64_t silence;
+/* Or it is being resumed. */
+static bool is_suspending;
 
 uint32_t guest_main_pid(void)
 {
@@ -27,7 +32,9 @@ void guest_open(int fd, const struct machine *machine)
 	link_open(&guest_link, fd);
 	run_body = machine->run;
 	stdio_open(&guest_link, STREAM_MAIN, &run_body);
-	link_send_call(&guest_link, STREAM_CONFIGURE, METHOD_CONFIGURE, machine->configure.data, machine->configure.length);
+	is_restored = machine->restore.data != NULL;
+	const struct records *body = is_restored ? &machine->restore : &machine->configure;
+	link_send_call(&guest_link, STREAM_CONFIGURE, is_restored ? METHOD_RESTORE : METHOD_CONFIGURE, body->data, body->length);
 	is_open[STREAM_CONFIGURE] = is_watched = true;
 	pinged_at = monotonic_ms();
 }
@@ -42,8 +49,13 @@ static void configured(uint32_t error, const unsigned char *answer, size_t lengt
 		calls_tell_started(0, NULL);
 		return;
 	}
-	link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, run_body.data, run_body.length);
 	is_open[STREAM_MAIN] = true;
+	if (is_restored) {
+		stdio_await_credit();
+		guest_resume();
+	} else {
+		link_send_call(&guest_link, STREAM_MAIN, METHOD_RUN, run_body.data, run_body.length);
+	}
 	stdio_begin();
 }
 
@@ -65,6 +77,24 @@ static bool main_result(uint32_t error, const unsigned char *answer, size_t leng
 	return true;
 }
 
+/* The answer to SUSPEND is the last of the guest's words. */
+static void suspend_result(uint32_t error, const unsigned char *answer, size_t length)
+{
+	char words[256];
+	snprintf(words, sizeof words, "%.*s", (int)length, (const char *)answer);
+	if (!is_suspending && error != 0) {
+		vm_failed(words);
+	} else if (!is_suspending) {
+		checkpoint_resumed();
+	} else {
+		is_suspending = false;
+		is_watched = error != 0;
+		if (error != 0)
+			link_release(&guest_link);
+		checkpoint_suspended(error, words);
+	}
+}
+
 static bool own_result(const struct frame *frame)
 {
 	uint32_t error = get_u32(frame->payload);
@@ -75,6 +105,8 @@ static bool own_result(const struct frame *frame)
 		return main_result(error, answer, length);
 	if (frame->stream == STREAM_CONFIGURE)
 		configured(error, answer, length);
+	if (frame->stream == STREAM_SUSPEND)
+		suspend_result(error, answer, length);
 	return true;
 }
 
@@ -151,6 +183,40 @@ static void ping(void)
 	is_open[STREAM_PING] = true;
 }
 
+/* An answer is awaited. */
+static bool is_asked(void)
+{
+	return is_open[STREAM_PING] || is_open[STREAM_SUSPEND];
+}
+
+static void call_suspend(enum method method, const void *body, size_t length)
+{
+	link_send_call(&guest_link, STREAM_SUSPEND, method, body, length);
+	is_open[STREAM_SUSPEND] = true;
+	pinged_at = monotonic_ms();
+	silence = look_at = 0;
+}
+
+void guest_suspend(void)
+{
+	is_suspending = true;
+	call_suspend(METHOD_SUSPEND, NULL, 0);
+	link_hold(&guest_link);
+}
+
+void guest_resume(void)
+{
+	unsigned char time_record[RECORD_HEADER + 8] = { 0 };
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	put_u16(time_record, TAG_TIME);
+	put_u32(time_record + 4, 8);
+	put_u64(time_record + RECORD_HEADER, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	is_watched = true;
+	link_release(&guest_link);
+	call_suspend(METHOD_RESUME, time_record, sizeof time_record);
+}
+
 /* Looks at QEMU only when an answer is late, and counts from then. */
 static void watch(void)
 {
@@ -158,7 +224,8 @@ static void watch(void)
 		liveness_begin();
 	} else {
 		silence += liveness_look();
-		if (silence >= (heard ? SILENCE_MS : FIRST_FRAME_MS))
+		/* What the container has written goes to the disks before it is suspended. */
+		if (silence >= (heard && !is_open[STREAM_SUSPEND] ? SILENCE_MS : FIRST_FRAME_MS))
 			vm_failed(heard ? "the guest no longer answers" : "the guest did not come up");
 	}
 	look_at = monotonic_ms() + LOOK_MS;
@@ -168,19 +235,19 @@ void guest_poll(void)
 {
 	if (!is_watched)
 		return;
-	if (!is_open[STREAM_PING] && until(pinged_at + PING_MS) == 0)
+	if (!is_asked() && until(pinged_at + PING_MS) == 0)
 		ping();
-	if (is_open[STREAM_PING] && until(look_at == 0 ? pinged_at + LOOK_MS : look_at) == 0)
+	if (is_asked() && until(look_at == 0 ? pinged_at + LOOK_MS : look_at) == 0)
 		watch();
 	if (guest_link.fd >= 0)
-		poll_add(guest_link.fd, POLLIN | (guest_link.pending > 0 ? POLLOUT : 0), guest_ready, NULL);
+		poll_add(guest_link.fd, POLLIN | (link_is_waiting(&guest_link) ? POLLOUT : 0), guest_ready, NULL);
 }
 
 int guest_patience(void)
 {
 	if (!is_watched)
 		return -1;
-	if (!is_open[STREAM_PING])
+	if (!is_asked())
 		return until(pinged_at + PING_MS);
 	return until(look_at == 0 ? pinged_at + LOOK_MS : look_at);
 }

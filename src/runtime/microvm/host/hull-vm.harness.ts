@@ -22,11 +22,13 @@ export const RESULT = 8;
 export const CONFIGURE_STREAM = 0;
 export const MAIN = 1;
 export const PING_STREAM = 2;
+export const SUSPEND_STREAM = 3;
 
 const METHOD_PING = 3;
 export const METHOD_STARTED = 0x80;
 export const METHOD_SIGNAL = 0x81;
 export const METHOD_SIZE = 0x82;
+export const METHOD_CHECKPOINT = 0x83;
 
 export interface Frame {
   type: number;
@@ -137,11 +139,15 @@ export class Guest extends Speaker {
   answersPing = true;
   pings = 0;
   console: Socket;
+  /** QEMU's control protocol. */
+  monitor: Socket;
 
-  constructor(socket: Socket, console: Socket) {
+  constructor(socket: Socket, console: Socket, monitor: Socket) {
     super(socket);
     this.console = console;
+    this.monitor = monitor;
     console.on('error', () => {});
+    monitor.on('error', () => {});
   }
 
   protected override answersItself(came: Frame): boolean {
@@ -167,10 +173,10 @@ export class Guest extends Speaker {
 /** What hull-vm has in its sandbox. */
 const CAPABILITIES = '+setuid,+setgid,+setpcap,+net_admin,+sys_admin';
 
-/** Carries descriptors 3 and 4 to where the test listens, and ends with 3 when the test lets go. */
+/** Carries descriptors 3 to 5 to where the test listens, and ends with 3 when the test lets go. */
 const STAND_IN = `
 const { Socket, connect } = require('net');
-for (const [fd, name] of [[3, 'agent'], [4, 'console']]) {
+for (const [fd, name] of [[3, 'agent'], [4, 'console'], [5, 'monitor']]) {
   const inner = new Socket({ fd, readable: true, writable: true });
   const outer = connect('/run/vm/' + name);
   inner.pipe(outer).pipe(inner);
@@ -212,7 +218,7 @@ export class Sandbox implements AsyncDisposable {
   readonly #execs: ChildProcess[] = [];
 
   constructor(options: SandboxOptions = {}) {
-    const connections = ['agent', 'console'].map(
+    const connections = ['agent', 'console', 'monitor'].map(
       (name) =>
         new Promise<Socket>((resolve) => {
           const server = createServer(resolve);
@@ -220,9 +226,10 @@ export class Sandbox implements AsyncDisposable {
           this.#servers.push(server);
         }),
     );
-    this.#guest = Promise.all(connections).then(([agent, console]) => {
-      if (agent === undefined || console === undefined) throw new Error('There are two');
-      return new Guest(agent, console);
+    this.#guest = Promise.all(connections).then(([agent, console, monitor]) => {
+      if (agent === undefined || console === undefined || monitor === undefined)
+        throw new Error('There are three');
+      return new Guest(agent, console, monitor);
     });
     const { uid, gid } = options.owner ?? { uid: 0, gid: 0 };
     writeFileSync(

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import os from 'node:os';
+import { createInterface } from 'node:readline';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
@@ -471,6 +473,57 @@ suite('hull-vm', { skip: process.getuid?.() !== 0, timeout: 300_000 }, async () 
     assert.equal((await guest.take(vm.CALL)).stream, stream);
   });
 
+  for (const how of ['cancels it', 'goes away', 'is refused by QEMU'] as const) {
+    test(`CHECKPOINT: the guest goes on when who asked ${how}, and what was sent to it comes then`, async () => {
+      await using sandbox = new Sandbox();
+      const guest = await sandbox.guest();
+      await guest.start();
+      const commands = new Commands(guest.monitor);
+      const [client, other] = [await sandbox.client(), await sandbox.client()];
+      client.call(3, vm.METHOD_STARTED);
+      await client.result(3);
+      client.call(1, vm.METHOD_CHECKPOINT);
+      await guest.take(vm.CALL, vm.SUSPEND_STREAM);
+      client.call(2, 0x04);
+      other.call(1, vm.METHOD_CHECKPOINT);
+      assert.equal((await other.result(1)).error, os.constants.errno.EBUSY);
+      guest.send(vm.RESULT, vm.SUSPEND_STREAM, u32(0));
+      assert.equal(await commands.next(), 'stop');
+      assert.ok(!guest.frames.some(({ type }) => type === vm.CALL));
+      if (how === 'is refused by QEMU') {
+        commands.answer({ error: { class: 'GenericError', desc: 'it cannot' } });
+      } else {
+        commands.answer({ return: {} });
+        assert.deepEqual((await client.take(vm.EVENT, 1)).payload, Buffer.from([4]));
+        assert.equal(await commands.next(), 'migrate-set-capabilities');
+        if (how === 'cancels it') {
+          client.send(vm.CANCEL, 1);
+        } else {
+          client.socket.destroy();
+          await client.closed();
+        }
+        // When this has an answer, that has come.
+        const witness = how === 'cancels it' ? client : other;
+        witness.call(3, vm.METHOD_STARTED);
+        await witness.result(3);
+        commands.answer({ return: {} });
+      }
+      assert.equal(await commands.next(), 'cont');
+      commands.answer({ return: {} });
+      await guest.take(vm.CALL, vm.SUSPEND_STREAM);
+      guest.send(vm.RESULT, vm.SUSPEND_STREAM, u32(0));
+      if (how !== 'goes away') {
+        const { error, answer } = await client.result(1);
+        const { ECANCELED, EIO } = os.constants.errno;
+        assert.equal(error, how === 'cancels it' ? ECANCELED : EIO);
+        assert.equal(answer.toString(), how === 'cancels it' ? 'the checkpoint was cancelled' : 'it cannot');
+        assert.equal((await guest.take(vm.CALL)).payload[0], 4);
+      }
+      guest.end(0);
+      assert.equal(await sandbox.exited, 0);
+    });
+  }
+
   test('CANCEL amid a body and a frame that crosses the result are no faults', async () => {
     await using sandbox = new Sandbox();
     const guest = await sandbox.guest();
@@ -839,4 +892,29 @@ async function send(
     allowed -= part.length;
   }
   if (end) speaker.data(stream, channel, '');
+}
+
+/** What hull-vm tells QEMU. */
+class Commands {
+  readonly #lines: AsyncIterator<string>;
+  readonly #monitor: Socket;
+  #id = '';
+
+  constructor(monitor: Socket) {
+    this.#monitor = monitor;
+    this.#lines = createInterface({ input: monitor })[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<string> {
+    const { value } = (await this.#lines.next()) as { value: string };
+    const { execute, id } = JSON.parse(value) as { execute: string; id: string };
+    this.#id = id;
+    return execute;
+  }
+
+  /** As QEMU writes it, with a blank after each colon. */
+  answer(what: { return: object } | { error: { class: string; desc: string } }): void {
+    const text = JSON.stringify({ id: this.#id, ...what }).replaceAll('":', '": ');
+    this.#monitor.write(`${text}\r\n`);
+  }
 }

@@ -13,6 +13,7 @@ void link_open(struct link *link, int fd)
 	link->first = NULL;
 	link->last = &link->first;
 	link->pending = link->received = 0;
+	link->held = false;
 }
 
 static void drop_pending(struct link *link)
@@ -24,6 +25,7 @@ static void drop_pending(struct link *link)
 	}
 	link->last = &link->first;
 	link->pending = 0;
+	link->held = false;
 }
 
 void link_close(struct link *link)
@@ -55,7 +57,7 @@ void link_send(struct link *link, enum frame_type type, uint16_t stream, const v
 	unsigned char header[FRAME_HEADER];
 	frame_header(header, type, stream, one_length + two_length);
 	size_t size = FRAME_HEADER + one_length + two_length, sent = 0;
-	if (link->pending == 0) {
+	if (link->pending == 0 && !link->held) {
 		struct iovec parts[3] = { { header, FRAME_HEADER },
 					  { (void *)(uintptr_t)one, one_length },
 					  { (void *)(uintptr_t)two, two_length } };
@@ -134,14 +136,32 @@ void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind)
 	}
 }
 
+void link_hold(struct link *link)
+{
+	link->held = true;
+	link->unheld = link->pending;
+}
+
+void link_release(struct link *link)
+{
+	link->held = false;
+}
+
+bool link_is_waiting(const struct link *link)
+{
+	return link->held ? link->unheld > 0 : link->pending > 0;
+}
+
 void link_flush(struct link *link)
 {
-	while (link->first != NULL) {
+	while (link_is_waiting(link)) {
 		struct outgoing *frame = link->first;
 		struct iovec part = { frame->bytes + frame->sent, frame->size - frame->sent };
 		size_t sent = push(link, &part, 1, part.iov_len);
 		frame->sent += sent;
 		link->pending -= sent;
+		if (link->held)
+			link->unheld -= sent;
 		if (frame->sent < frame->size)
 			return;
 		link->first = frame->next;

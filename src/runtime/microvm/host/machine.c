@@ -67,6 +67,9 @@ static void take_record(struct machine *machine, const struct record *record)
 	case TAG_CONFIGURE:
 		machine->configure = body;
 		break;
+	case TAG_RESTORE:
+		machine->restore = body;
+		break;
 	case TAG_RUN:
 		machine->run = body;
 		break;
@@ -102,13 +105,13 @@ void machine_read(struct machine *machine, const char *path)
 {
 	static const enum tag tags[] = { TAG_OPEN, TAG_TAP, TAG_QEMU, TAG_PRELOAD, TAG_OWNER,
 					 TAG_SHARES, TAG_CONFIGURE, TAG_RUN, TAG_RAM, TAG_CONSOLE, TAG_COMMANDS,
-					 TAG_COMMANDS_IN, TAG_RLIMIT, TAG_SECCOMP };
+					 TAG_COMMANDS_IN, TAG_RLIMIT, TAG_SECCOMP, TAG_RESTORE };
 	struct records records;
 	records.data = read_file(path, &records.length);
 	if (records.data == NULL)
 		give_up("read", path);
 	if (!records_valid(&records, tags, sizeof tags / sizeof *tags) || !record_has(&records, TAG_QEMU) ||
-	    !record_has(&records, TAG_OWNER) || !record_has(&records, TAG_CONFIGURE)) {
+	    !record_has(&records, TAG_OWNER) || record_has(&records, TAG_CONFIGURE) == record_has(&records, TAG_RESTORE)) {
 		errno = EINVAL;
 		give_up("use", path);
 	}
@@ -121,7 +124,7 @@ void machine_read(struct machine *machine, const char *path)
 	own_files(machine->uid, machine->gid);
 	for (size_t at = 0; record_next(&records, &at, &record);)
 		take_record(machine, &record);
-	if (machine->configure.length > BODY_MOST || machine->run.length > BODY_MOST ||
+	if (machine->configure.length > BODY_MOST || machine->restore.length > BODY_MOST || machine->run.length > BODY_MOST ||
 	    machine->commands.length > COMMANDS_MAX || machine->commands_in.length > COMMANDS_MAX) {
 		errno = E2BIG;
 		give_up("use", path);

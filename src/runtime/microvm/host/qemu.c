@@ -23,11 +23,9 @@ static const char shares_path[] = "/run/vm/shares";
 
 pid_t qemu_pid;
 static pid_t shares_pid;
-static int console_fd = -1, words_fd = -1, monitor_fd = -1;
-static struct tail console, words, answers;
+static int console_fd = -1, words_fd = -1;
+static struct tail console, words;
 static bool shows_console;
-/* What is not said yet. */
-static struct records commands_in;
 /* Why it ended; empty while it has not. */
 static char end_words[TAIL_SIZE + 128];
 static char shares_end[TAIL_SIZE + 128];
@@ -118,13 +116,6 @@ static void start_shares(const struct machine *machine, int output)
 	close(listener);
 }
 
-/* QEMU reads them when it is ready; they fit into the socket. */
-static void command(const struct records *commands)
-{
-	if (commands->length > 0 && write(monitor_fd, commands->data, commands->length) != (ssize_t)commands->length)
-		give_up("command", "QEMU");
-}
-
 int qemu_start(const struct machine *machine)
 {
 	int agent[2], serial[2], monitor[2], output[2];
@@ -148,12 +139,9 @@ int qemu_start(const struct machine *machine)
 		close(machine->files[i].fd);
 	console_fd = serial[0];
 	words_fd = output[0];
-	monitor_fd = monitor[0];
-	command(&machine->commands);
-	commands_in = machine->commands_in;
+	monitor_open(monitor[0], machine);
 	fcntl(console_fd, F_SETFL, O_NONBLOCK);
 	fcntl(words_fd, F_SETFL, O_NONBLOCK);
-	fcntl(monitor_fd, F_SETFL, O_NONBLOCK);
 	shows_console = machine->console;
 	return agent[0];
 }
@@ -197,30 +185,15 @@ static void words_ready(void *subject, short events)
 	listen_to(&words_fd, &words);
 }
 
-/* QEMU goes on when it could not do what it was told, and we do not. */
-static void monitor_ready(void *subject, short events)
+void qemu_fail(const char *why)
 {
-	(void)subject;
-	(void)events;
-	char said[TAIL_SIZE + 1];
-	if (!listen_to(&monitor_fd, &answers))
-		return;
-	tail_copy(&answers, said);
-	/* The event MIGRATION, of a guest that comes in. */
-	if (commands_in.length > 0 && strstr(said, "\"status\": \"completed\"") != NULL) {
-		command(&commands_in);
-		commands_in.length = 0;
-	}
-	if (strstr(said, "\"error\":") == NULL)
-		return;
-	tail_add(&words, said, strlen(said));
+	tail_add(&words, why, strlen(why));
 	qemu_kill();
 }
 
 void qemu_poll(void)
 {
-	if (monitor_fd >= 0)
-		poll_add(monitor_fd, POLLIN, monitor_ready, NULL);
+	monitor_poll();
 	if (console_fd >= 0)
 		poll_add(console_fd, POLLIN, console_ready, NULL);
 	if (words_fd >= 0)

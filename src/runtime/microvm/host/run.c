@@ -31,6 +31,7 @@ static bool is_first(int code)
 	end.known = true;
 	end.code = code;
 	guest_close();
+	checkpoint_end();
 	qemu_kill();
 	stdio_end();
 	return true;
@@ -130,6 +131,7 @@ static void turn(int patience)
 	stdio_poll();
 	qemu_poll();
 	guest_poll();
+	checkpoint_poll();
 	poll_run(sooner(patience, sooner(clients_patience(), guest_patience())));
 }
 

@@ -65,6 +65,11 @@ void stdio_begin(void)
 	stdio_send_size();
 }
 
+void stdio_await_credit(void)
+{
+	stdin_allowed = 0;
+}
+
 void stdio_restore(void)
 {
 	if (is_raw)

@@ -32,6 +32,9 @@ struct link {
 	/* What the socket did not take. */
 	struct outgoing *first, **last;
 	size_t pending;
+	/* Nothing more is sent than so many of the pending bytes, which are whole frames. */
+	bool held;
+	size_t unheld;
 	size_t received;
 	unsigned char buffer[FRAME_MOST];
 };
@@ -52,6 +55,11 @@ void link_send_call(struct link *link, uint16_t stream, enum method method, cons
 void link_send_control(struct link *link, uint16_t stream, enum control kind, const unsigned char value[4]);
 /* Takes back an event of this kind of which nothing was sent yet. */
 void link_withdraw_event(struct link *link, uint16_t stream, uint8_t kind);
+/* What is sent from here on waits until it is released. */
+void link_hold(struct link *link);
+void link_release(struct link *link);
+/* Whether it waits for the socket. */
+bool link_is_waiting(const struct link *link);
 void link_flush(struct link *link);
 /* Nothing came; something did; the other side has gone, or it broke the rules. */
 enum link_state { LINK_EMPTY, LINK_OPEN, LINK_ENDED, LINK_BROKEN };
@@ -63,6 +71,8 @@ enum link_state link_read(struct link *link, frame_taker take, void *subject);
 void stdio_open(struct link *link, uint16_t stream, const struct records *run);
 /* The call was sent. */
 void stdio_begin(void);
+/* The guest has had what it allowed, and allows more. */
+void stdio_await_credit(void);
 void stdio_poll(void);
 /* Frames of the stream; false when they break the rules. */
 bool stdio_take_data(const struct frame *frame);
@@ -98,7 +108,7 @@ struct machine {
 	bool console;
 	uid_t uid;
 	gid_t gid;
-	struct records configure;
+	struct records configure, restore; /* one of them */
 	struct records run; /* no data: there is no main process */
 	struct records commands, commands_in; /* for QEMU's control protocol, at once and when a guest has come in */
 	/* QEMU's RLIMIT records, and its filter of system calls. */
@@ -129,6 +139,17 @@ void qemu_poll(void);
 /* The guest's last words. */
 void qemu_console(char text[TAIL_SIZE + 1]);
 
+/* It is killed, and this is why. */
+void qemu_fail(const char *why);
+
+/* monitor.c: QEMU's control protocol. */
+void monitor_open(int fd, const struct machine *machine);
+/* NULL: it was done; else why not, valid until it returns. */
+typedef void monitor_answered(const char *failure);
+/* A line with the id "hull-vm", one at a time; a descriptor may go with it. */
+void monitor_command(const char *text, int fd, monitor_answered *answered);
+void monitor_poll(void);
+
 /* privileges.c */
 /* Says whose /run/vm is; root without CAP_DAC_OVERRIDE can make nothing there. */
 void own_files(uid_t uid, gid_t gid);
@@ -144,7 +165,7 @@ void liveness_begin(void);
 int64_t liveness_look(void);
 
 /* guest.c: the connection to the agent, and the calls that are our own. */
-enum { STREAM_CONFIGURE, STREAM_MAIN, STREAM_PING, STREAMS_OWN };
+enum { STREAM_CONFIGURE, STREAM_MAIN, STREAM_PING, STREAM_SUSPEND, STREAMS_OWN };
 extern struct link guest_link;
 /* RUN is called once the guest is configured. */
 void guest_open(int fd, const struct machine *machine);
@@ -153,6 +174,9 @@ int guest_patience(void);
 /* What is left in its socket. */
 void guest_drain(void);
 void guest_close(void);
+/* Nothing goes to the guest and comes from it, from checkpoint_suspended() until it is resumed. */
+void guest_suspend(void);
+void guest_resume(void);
 /* The main process's pid in the guest; 0 while it does not run. */
 uint32_t guest_main_pid(void);
 
@@ -169,8 +193,34 @@ void calls_client_gone(struct client *client);
 void calls_tell_started(uint32_t error, const char *words);
 void calls_fail_all(uint32_t error, const char *words);
 
-/* clients.c */
+/* An own call's answer: it is over. */
 struct call;
+void call_answer(struct call *call, uint32_t error, const char *words);
+void call_tell_event(const struct call *call, enum event kind);
+/* None: the channel has ended. */
+void call_tell_data(struct call *call, const void *data, size_t length);
+struct client;
+bool call_is_of(const struct call *call, const struct client *client);
+/* So many bytes its client takes. */
+size_t call_room(const struct call *call);
+
+/* checkpoint.c: CHECKPOINT. */
+void checkpoint_begin(struct call *call, bool ends);
+/* False when nothing was to be kept. */
+bool checkpoint_kept(void);
+/* Whoever asked wants it no more, or has gone. */
+void checkpoint_cancel(bool gone);
+/* The agent is suspended, or says why not; it goes on. */
+void checkpoint_suspended(uint32_t error, const char *words);
+void checkpoint_resumed(void);
+/* QEMU has written its state, or has not. */
+void checkpoint_written(bool completed);
+bool checkpoint_is_for(const struct client *client);
+void checkpoint_poll(void);
+/* The VM has ended. */
+void checkpoint_end(void);
+
+/* clients.c */
 struct client {
 	struct client *next;
 	struct link link;

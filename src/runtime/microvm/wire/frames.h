@@ -33,7 +33,7 @@ enum frame_type {
 
 enum channel { CHANNEL_IN, CHANNEL_OUT, CHANNEL_ERROR, CHANNELS };
 enum control { CONTROL_SIGNAL = 1, CONTROL_SIZE = 2 };
-enum event { EVENT_STARTED = 1, EVENT_OOM = 2, EVENT_LISTENING = 3 };
+enum event { EVENT_STARTED = 1, EVENT_OOM = 2, EVENT_LISTENING = 3, EVENT_STOPPED = 4 };
 
 enum method {
 	METHOD_CONFIGURE = 0x01,
@@ -49,10 +49,14 @@ enum method {
 	METHOD_MEMORY = 0x0b,
 	METHOD_EVENTS = 0x0c,
 	METHOD_LIMIT = 0x0d,
+	METHOD_SUSPEND = 0x0e,
+	METHOD_RESUME = 0x0f,
+	METHOD_RESTORE = 0x10,
 	/* hull-vm's own */
 	METHOD_STARTED = 0x80,
 	METHOD_SIGNAL = 0x81,
 	METHOD_SIZE = 0x82,
+	METHOD_CHECKPOINT = 0x83,
 };
 
 struct frame {

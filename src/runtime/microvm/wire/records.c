@@ -31,6 +31,7 @@ static const struct {
 	[TAG_CGROUP] = { TEXTS, 2 },
 	[TAG_INIT] = { NOTHING, 0 },
 	[TAG_CAPACITY] = { NOTHING, 0 },
+	[TAG_HARDWARE] = { TEXTS, 2 },
 	[TAG_ARGS] = { TEXTS, 1 },
 	[TAG_ENV] = { TEXTS, 0 },
 	[TAG_CWD] = { TEXT, 0 },
@@ -48,6 +49,7 @@ static const struct {
 	[TAG_HOLD] = { NOTHING, 0 },
 	[TAG_SIGNAL] = { FIXED, 4 },
 	[TAG_SIZE] = { FIXED, 4 },
+	[TAG_END] = { NOTHING, 0 },
 	[TAG_PATH] = { TEXT, 0 },
 	[TAG_WHOLE] = { NOTHING, 0 },
 	[TAG_FOLLOW] = { NOTHING, 0 },
@@ -74,6 +76,7 @@ static const struct {
 	[TAG_CONSOLE] = { NOTHING, 0 },
 	[TAG_COMMANDS] = { BYTES, 0 },
 	[TAG_COMMANDS_IN] = { BYTES, 0 },
+	[TAG_RESTORE] = { BYTES, 0 },
 };
 
 bool record_next(const struct records *records, size_t *at, struct record *record)

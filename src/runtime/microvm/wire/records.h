@@ -29,6 +29,7 @@ enum tag {
 	TAG_CGROUP,
 	TAG_INIT,
 	TAG_CAPACITY,
+	TAG_HARDWARE,
 	TAG_ARGS = 0x20,
 	TAG_ENV,
 	TAG_CWD,
@@ -46,6 +47,7 @@ enum tag {
 	TAG_HOLD,
 	TAG_SIGNAL = 0x30,
 	TAG_SIZE,
+	TAG_END,
 	TAG_PATH = 0x40,
 	TAG_WHOLE,
 	TAG_FOLLOW,
@@ -72,6 +74,7 @@ enum tag {
 	TAG_CONSOLE,
 	TAG_COMMANDS,
 	TAG_COMMANDS_IN,
+	TAG_RESTORE,
 };
 
 struct record {

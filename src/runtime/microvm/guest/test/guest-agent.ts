@@ -27,6 +27,9 @@ export const METHOD = {
   plant: 10,
   memory: 11,
   events: 12,
+  suspend: 14,
+  resume: 15,
+  restore: 16,
 } as const;
 
 export const FRAME = {
