@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, EngineError, errnoCode, internal, invalid, messageOf } from '#/base/errors.ts';
+import { UNFINISHED_CHECKPOINT } from '#/runtime/runtime.ts';
 import type { CheckpointCreateRequest, CheckpointSummary } from '#/wire/undescribed.ts';
 import type { Container } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
@@ -32,6 +33,8 @@ const NAME = new RegExp(`^${NAME_CHARACTERS}+$`);
  */
 export class Checkpoints {
   readonly #context: ContainerContext;
+  /** Directories of those that are being made. */
+  readonly #making = new Set<string>();
 
   constructor(context: ContainerContext) {
     this.#context = context;
@@ -47,6 +50,7 @@ export class Checkpoints {
       refuseUncheckpointable(container, reference);
       checkName(id);
       const target = this.#make(container, reference, { id, directory: directory || undefined });
+      this.#making.add(target);
       try {
         await this.#write(container, target, exit);
       } catch (error) {
@@ -55,6 +59,8 @@ export class Checkpoints {
         throw new EngineError(kind, `Cannot checkpoint container ${reference}: ${messageOf(error)}`, {
           cause: error,
         });
+      } finally {
+        this.#making.delete(target);
       }
       publish(events, container, 'checkpoint');
     } catch (error) {
@@ -67,13 +73,20 @@ export class Checkpoints {
 
   list(reference: string, directory?: string): CheckpointSummary[] {
     const container = this.#context.containers.get(reference);
-    try {
-      return readdirSync(directory ?? this.#root(container), { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map(({ name }) => ({ Name: name }));
-    } catch (error) {
-      if (errnoCode(error) === 'ENOENT') return [];
-      throw error;
+    const root = directory ?? this.#root(container);
+    return directoriesIn(root)
+      .filter((name) => !isUnfinished(path.join(root, name)))
+      .map((name) => ({ Name: name }));
+  }
+
+  /** Removes what an engine that was killed did not finish. */
+  clear(): void {
+    for (const container of this.#context.containers.all()) {
+      const root = this.#root(container);
+      for (const name of directoriesIn(root)) {
+        const target = path.join(root, name);
+        if (isUnfinished(target)) rmSync(target, { recursive: true, force: true });
+      }
     }
   }
 
@@ -108,6 +121,7 @@ export class Checkpoints {
 
   #make(container: Container, reference: string, checkpoint: CheckpointName): string {
     const target = path.join(checkpoint.directory ?? this.#root(container), checkpoint.id);
+    if (isUnfinished(target) && !this.#making.has(target)) rmSync(target, { recursive: true });
     const found = statSync(target, { throwIfNoEntry: false });
     if (found !== undefined) {
       const problem = found.isDirectory()
@@ -122,7 +136,7 @@ export class Checkpoints {
   #find(container: Container, reference: string, checkpoint: CheckpointName): string {
     const target = path.join(checkpoint.directory ?? this.#root(container), checkpoint.id);
     const found = statSync(target, { throwIfNoEntry: false });
-    if (found === undefined) {
+    if (found === undefined || isUnfinished(target)) {
       throw internal(`checkpoint ${checkpoint.id} does not exist for container ${reference}`);
     }
     if (!found.isDirectory()) throw internal(`${target} exists and is not a directory`);
@@ -132,6 +146,20 @@ export class Checkpoints {
   #root({ id }: Container): string {
     return path.join(this.#context.paths.data(id), 'checkpoints');
   }
+}
+
+function directoriesIn(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function isUnfinished(directory: string): boolean {
+  return existsSync(path.join(directory, UNFINISHED_CHECKPOINT));
 }
 
 function refuseUncheckpointable(container: Container, reference: string): void {

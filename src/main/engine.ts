@@ -199,6 +199,7 @@ export async function startEngine(config: DaemonConfig, logger: Logger): Promise
 
   let current = config;
   const checkpoints = new Checkpoints(context);
+  checkpoints.clear();
   const lifecycle = new Lifecycle(context, exits, health, checkpoints);
   health.whenUnhealthy((container) => void actOnUnhealthy(lifecycle, logger, container));
   const programs = new Programs(defaults, (runtime) => runtimes.get(runtime)?.program ?? runtime);

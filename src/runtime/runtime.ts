@@ -222,6 +222,9 @@ export interface GuestEntry {
   data?: AsyncIterable<Buffer>;
 }
 
+/** Marks the directory of a checkpoint that is being made, or whose making was broken off. */
+export const UNFINISHED_CHECKPOINT = 'hull-unfinished-checkpoint';
+
 export interface Task {
   readonly id: string;
   /** Host pid of the container's first process; 0 before start. */
@@ -245,8 +248,9 @@ export interface Task {
   update(resources: RuntimeResources): Promise<void>;
   /**
    * Writes all that the processes are (memory, descriptors, threads) to a directory that exists and is empty, so that `create` can
-   * go on from it. Afterwards they have ended, or with `leaveRunning` run on; they do so too when it fails. Neither the filesystem
-   * nor the other ends of connections are part of it.
+   * go on from it. Afterwards they have ended, or with `leaveRunning` run on; they do so too when it fails. The other ends of
+   * connections are not part of it, nor is the filesystem but of a container with a kernel of its own. While it is not whole there may
+   * be a file UNFINISHED_CHECKPOINT in the directory.
    */
   checkpoint(directory: string, options: { leaveRunning: boolean }): Promise<void>;
   /** Only of a container whose kernel is its own, as is what follows. */

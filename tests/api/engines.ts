@@ -49,7 +49,7 @@ export function onEveryEngine(
         snapshot = hostSnapshot();
         prepared = options.prepare?.();
         daemon = await (engine === 'vm'
-          ? startDaemon('hull', { ...options, flags: [...VM_FLAGS, ...(options.flags ?? [])] })
+          ? startDaemon('hull', { ...options, flags: [...(options.flags ?? []), ...VM_FLAGS] })
           : startDaemon(engine, options));
         const api = new Api(daemon.socket);
         const archive = dockerArchive([busyboxImage(), layeredImage()]);

@@ -6,6 +6,9 @@
 /** Subjects that run behind the second wall in every run; `HULL_TEST_VM_ALL=1` runs all others there, too. */
 export const BEHIND_BOTH_WALLS: ReadonlySet<string> = new Set([
   'attach',
+  'checkpoints',
+  'checkpoints of what runs',
+  'checkpoints in Hull',
   'containers',
   'exec',
   'isolation',
@@ -74,6 +77,7 @@ export const NOT_IN_VM: Record<string, string> = {
   'devices: what is no device fails the start': DEVICES,
   'devices: devices without a driver fail the start': DEVICES,
   'devices: what was asked for is shown again': DEVICES,
+  'checkpoints in Hull: what CRIU does not take is told, and the container runs on': DEVICES,
   'user namespaces: root inside is nobody outside': UNMAPPED,
   'user namespaces: a volume is its root’s, and filled from the image with the owners there': UNMAPPED,
   'user namespaces: a bind mount keeps its owners: what is the host’s root’s is nobody’s inside': UNMAPPED,

@@ -15,7 +15,13 @@ export interface GuestSetup {
   layers: readonly string[];
   top: string;
   share?: string;
-  interfaces: readonly { place: string; name: string; mtu: number; addresses: readonly string[] }[];
+  interfaces: readonly {
+    place: string;
+    name: string;
+    mac: string;
+    mtu: number;
+    addresses: readonly string[];
+  }[];
   routes: readonly GuestRoute[];
   /** Source of a bind mount on the host -> where the guest has it. */
   sources: ReadonlyMap<string, string>;
@@ -43,24 +49,15 @@ export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
   const body = new Records();
   const time = Buffer.alloc(8);
   time.writeBigUInt64BE(setup.time);
-  body.add(TAG.time, time).add(TAG.entropy, setup.entropy);
-  if (setup.rescan) body.add(TAG.rescan);
+  body.add(TAG.time, time);
+  addSurroundings(body, spec, setup);
   for (const place of setup.layers) body.text(TAG.layer, place);
   body.text(TAG.top, setup.top).add(TAG.capacity);
   if (setup.share !== undefined) body.text(TAG.share, setup.share);
-  for (const { place, name, mtu, addresses } of setup.interfaces) {
-    body.texts(TAG.interface, [place, name, mtu === 0 ? '' : String(mtu), ...addresses]);
-  }
-  for (const { destination, gateway, link } of setup.routes) {
-    body.texts(TAG.route, [destination, gateway, link]);
-  }
   if (spec.hostname !== undefined) body.text(TAG.hostname, spec.hostname);
   for (const [name, value] of Object.entries(spec.linux.sysctl ?? {})) {
     if (name === 'kernel.domainname') body.text(TAG.domainname, value);
     else body.texts(TAG.sysctl, [name, value]);
-  }
-  for (const [name, content] of setup.files) {
-    body.add(TAG.file, Buffer.concat([Buffer.from(`${name}\0`), content]));
   }
   for (const mount of spec.mounts) addMount(body, mount, setup.sources);
   for (const masked of spec.linux.maskedPaths ?? []) body.text(TAG.masked, masked);
@@ -69,9 +66,33 @@ export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
     body.texts(TAG.device, ['c', path, String(major), String(minor), '666', '0', '0']);
   }
   if (spec.root.readonly === true) body.add(TAG.rootReadonly);
+  return body.encode();
+}
+
+/** The body of RESTORE: what may be otherwise than when the guest was saved; pure. */
+export function restoreBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
+  const body = new Records();
+  addSurroundings(body, spec, setup);
+  for (const { place, mac } of setup.interfaces) body.texts(TAG.hardware, [place, mac]);
+  return body.encode();
+}
+
+function addSurroundings(
+  body: Records,
+  spec: RuntimeSpec,
+  { rescan, entropy, interfaces, routes, files }: GuestSetup,
+): void {
+  body.add(TAG.entropy, entropy);
+  if (rescan) body.add(TAG.rescan);
+  for (const { place, name, mtu, addresses } of interfaces) {
+    body.texts(TAG.interface, [place, name, mtu === 0 ? '' : String(mtu), ...addresses]);
+  }
+  for (const { destination, gateway, link } of routes) body.texts(TAG.route, [destination, gateway, link]);
+  for (const [name, content] of files) {
+    body.add(TAG.file, Buffer.concat([Buffer.from(`${name}\0`), content]));
+  }
   const { unified = {}, ...limits } = spec.linux.resources ?? {};
   for (const limit of [...Object.entries(unified), ...guestLimits(limits)]) body.texts(TAG.cgroup, limit);
-  return body.encode();
 }
 
 function addMount(body: Records, mount: RuntimeMount, sources: ReadonlyMap<string, string>): void {

@@ -24,10 +24,14 @@ export const METHOD = {
   memory: 0x0b,
   events: 0x0c,
   limit: 0x0d,
+  suspend: 0x0e,
+  resume: 0x0f,
+  restore: 0x10,
   // hull-vm answers these itself.
   started: 0x80,
   signal: 0x81,
   size: 0x82,
+  checkpoint: 0x83,
 } as const;
 
 export const CHANNEL = { in: 0, out: 1, error: 2 } as const;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { errnoCode, internal } from '#/base/errors.ts';
+import { conflict, errnoCode, internal } from '#/base/errors.ts';
 import { mountTmpfs } from '#/host/mounts.ts';
 import { ownLimits } from '#/host/own-limits.ts';
 import { compileSeccomp } from '#/host/seccomp-bpf.ts';
@@ -16,6 +16,7 @@ import type { Machine } from './qemu-command.ts';
 import { qemuSeccomp } from './qemu-seccomp.ts';
 import { sandboxSpec } from './sandbox-spec.ts';
 import { endStraySandboxes, noteSandbox } from './stray-sandboxes.ts';
+import { copyDisk, readCheckpoint } from './vm-checkpoint.ts';
 import { planVm, RAM_FILE } from './vm-plan.ts';
 
 /** Sockets' paths are short. */
@@ -73,15 +74,20 @@ export class MicrovmRuntime implements Runtime {
   }
 
   async #create(options: CreateTaskOptions, { hold }: { hold: boolean }): Promise<MicrovmTask> {
-    const { id, bundle, spec, directory, io, guest } = options;
-    if (guest === undefined) throw internal(`Nothing says what disks the microVM "${id}" has`);
+    const { id, bundle, spec, directory, io, checkpoint } = options;
+    if (options.guest === undefined) throw internal(`Nothing says what disks the microVM "${id}" has`);
     const host = await this.#open();
-    const machine: Machine = {
+    const from = checkpoint === undefined ? undefined : openCheckpoint(checkpoint, host);
+    const machine: Machine = from?.saved.machine ?? {
       accelerator: host.accelerator,
       cpus: this.#options.cpus,
       memory: guestMemory(spec.linux.resources?.memory?.limit, this.#options.memory),
     };
-    const template = await host.templates?.get(machine);
+    const template = from === undefined ? await host.templates?.get(machine) : undefined;
+    const { top } = options.guest;
+    const restored = `${top}.restored`;
+    rmSync(restored, { force: true });
+    const guest = from === undefined ? options.guest : { ...options.guest, top: restored };
     const owner = ownerOf(id);
     const shared = path.join(this.#options.runDirectory, id.slice(0, SHORT_ID));
     removeShared(shared);
@@ -95,6 +101,7 @@ export class MicrovmRuntime implements Runtime {
     mountTmpfs(shared, { size: 1 << 20, mode: 0o700 });
     try {
       chownSync(shared, owner.uid, owner.gid);
+      if (from !== undefined) await copyDisk(from.disk, restored);
       const netns = spec.linux.namespaces.find(({ type }) => type === 'network')?.path;
       const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
       const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
@@ -105,6 +112,7 @@ export class MicrovmRuntime implements Runtime {
         io,
         machine,
         template,
+        checkpoint: from?.state,
         owner,
         network,
         filter,
@@ -117,7 +125,10 @@ export class MicrovmRuntime implements Runtime {
         installation: host.installation.directory,
         shared,
         owner,
-        memory: machine.memory,
+        ...machine,
+        shares: plan.shares,
+        top,
+        ...(from === undefined ? {} : { restored }),
         filter: filter?.toString('base64') ?? '',
       };
       writeFileSync(path.join(directory, VM_FILE), JSON.stringify(vm), { mode: 0o600 });
@@ -155,6 +166,7 @@ export class MicrovmRuntime implements Runtime {
       return new MicrovmTask(outer, directory, vm, this.#options.logger);
     } catch (error) {
       removeShared(shared);
+      rmSync(restored, { force: true });
       throw error;
     }
   }
@@ -170,7 +182,10 @@ export class MicrovmRuntime implements Runtime {
     this.#shared.add(vm.shared);
     this.#inUse.add(vm.installation);
     const outer = await this.#options.sandboxes.load(id, directory);
-    return outer && new MicrovmTask(outer, directory, vm, this.#options.logger);
+    if (outer === undefined) return undefined;
+    const task = new MicrovmTask(outer, directory, vm, this.#options.logger);
+    if (outer.pid !== 0) task.keepRestoredDisk();
+    return task;
   }
 
   async tidy(): Promise<void> {
@@ -221,6 +236,24 @@ export class MicrovmRuntime implements Runtime {
     this.#filters.set(key, filter);
     return filter;
   }
+}
+
+/** A checkpoint that this host's VMs can go on from. */
+function openCheckpoint(
+  directory: string,
+  { installation, accelerator }: MicrovmHost,
+): ReturnType<typeof readCheckpoint> {
+  const checkpoint = readCheckpoint(directory);
+  const { saved } = checkpoint;
+  if (saved.installation !== path.basename(installation.directory)) {
+    throw conflict('The checkpoint was made with another version of QEMU, of the guests’ kernel or of Hull');
+  }
+  if (saved.machine.accelerator !== accelerator) {
+    throw conflict(
+      `The checkpoint was made with ${saved.machine.accelerator}, and microVMs run with ${accelerator} here`,
+    );
+  }
+  return checkpoint;
 }
 
 /** Nobody of the host, and hardly ever the same for two VMs. */

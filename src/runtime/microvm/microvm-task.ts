@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict, internal, notImplemented } from '#/base/errors.ts';
@@ -24,22 +24,28 @@ import { sandboxMemory } from './memory-size.ts';
 import { METHOD } from './guest-frames.ts';
 import { guestLimits } from './guest-limits.ts';
 import { SANDBOX } from './installation.ts';
+import type { Machine } from './qemu-command.ts';
 import { Records, TAG } from './records.ts';
 import { runBody } from './run-body.ts';
+import { saveVm } from './vm-checkpoint.ts';
 import { leaveFile, printable, takeFile, withSocket } from './shared-files.ts';
+import { withDeadline } from './with-deadline.ts';
 
 /** In the task's directory: what `load` needs. */
 export const VM_FILE = 'vm.json';
 
-export interface VmFile {
+export interface VmFile extends Machine {
   /** The directory of what the VM runs from. */
   installation: string;
   /** A small tmpfs, which the sandbox has as /run/vm. */
   shared: string;
   /** Whose hull-vm and QEMU are. */
   owner: { uid: number; gid: number };
-  /** Bytes of memory that the guest has. */
-  memory: number;
+  /** Whether virtiofsd shows it files of the host. */
+  shares: boolean;
+  /** The writable disk, and where it was made when it is a checkpoint's: it takes the place of the other when the VM runs. */
+  top: string;
+  restored?: string;
   /** The main process's seccomp filter, base64, for its execs; nothing when it has none. */
   filter: string;
 }
@@ -95,6 +101,7 @@ export class MicrovmTask implements Task {
       try {
         const guest = await this.#guest();
         await guest.call(METHOD.started).result;
+        this.keepRestoredDisk();
         return;
       } catch (error) {
         const exit = await Promise.race([this.exited, sleep(START_POLL_MS)]);
@@ -241,14 +248,29 @@ export class MicrovmTask implements Task {
     await guest.call(METHOD.writeFile, new Records().add(TAG.file, content).encode()).result;
   }
 
-  async checkpoint(): Promise<void> {
-    throw notImplemented('a microVM cannot be checkpointed');
+  async checkpoint(directory: string, { leaveRunning }: { leaveRunning: boolean }): Promise<void> {
+    const { installation, accelerator, cpus, memory, top, shares } = this.#vm;
+    if (shares) {
+      throw notImplemented(
+        'a microVM with bind mounts or volumes cannot be checkpointed: what it has open of the host’s files cannot be saved',
+      );
+    }
+    const saved = { installation: path.basename(installation), machine: { accelerator, cpus, memory } };
+    await saveVm(await this.#guest(), { directory, saved, top, leaveRunning });
+    if (!leaveRunning) await this.exited;
+  }
+
+  /** The VM runs, so its disk is the container's from now on. Its files are open: it may get another name. */
+  keepRestoredDisk(): void {
+    const { restored, top } = this.#vm;
+    if (restored !== undefined && existsSync(restored)) renameSync(restored, top);
   }
 
   async remove(): Promise<void> {
     (await this.#connection?.catch(() => undefined))?.[Symbol.dispose]();
     await this.#outer.remove();
     removeShared(this.#vm.shared);
+    if (this.#vm.restored !== undefined) rmSync(this.#vm.restored, { force: true });
     rmSync(path.join(this.#directory, VM_FILE), { force: true });
   }
 
@@ -382,14 +404,4 @@ export function inShort(reason: string): string {
   const panic = /Kernel panic - not syncing: (.*)/.exec(reason)?.[1];
   const words = panic === undefined ? reason.split('\n', 1)[0] : `the guest's kernel panicked: ${panic}`;
   return (words ?? '').slice(0, WORDS_LIMIT);
-}
-
-async function withDeadline<T>(promise: Promise<T>, ms: number): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(internal(`The guest did not answer within ${ms} ms`)), ms);
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

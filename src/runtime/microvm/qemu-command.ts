@@ -99,21 +99,30 @@ export function qemuCommand(options: QemuOptions): string[] {
 /** What a saved guest's memory file is not part of: its migration stream. The same when it is saved and when it goes on. */
 export const IGNORE_SHARED = { capabilities: [{ capability: 'x-ignore-shared', state: true }] };
 
-/** QMP's commands that let a guest go on from the stream at a descriptor. */
-export function incomingCommands(fd: number): string {
+const NEGOTIATE = { execute: 'qmp_capabilities' };
+const CONTINUE = { execute: 'cont' };
+
+/** What lets QMP take any other command. */
+export const NEGOTIATE_COMMANDS = commandLines([NEGOTIATE]);
+
+/** QMP's commands that let a guest go on from the stream at a descriptor, which its memory may be part of. */
+export function incomingCommands(fd: number, { withMemory }: { withMemory: boolean }): string {
   const events = { capabilities: [{ capability: 'events', state: true }] };
   return commandLines([
-    { execute: 'qmp_capabilities' },
-    { execute: 'migrate-set-capabilities', arguments: IGNORE_SHARED },
+    NEGOTIATE,
+    ...(withMemory ? [] : [{ execute: 'migrate-set-capabilities', arguments: IGNORE_SHARED }]),
     { execute: 'migrate-set-capabilities', arguments: events },
     { execute: 'migrate-incoming', arguments: { uri: `fd:${fd}` } },
   ]);
 }
 
+/** What is said when a guest has come in that was stopped when it was saved. */
+export const CONTINUE_COMMANDS = commandLines([CONTINUE]);
+
 /** What is said when it has come in and has a share: QEMU brings no guest in while there is such a device. */
 export function shareCommands(tag: string): string {
   const device = { driver: 'vhost-user-fs-pci', chardev: 'shares', tag, bus: SHARE_PORT };
-  return commandLines([{ execute: 'device_add', arguments: device }, { execute: 'cont' }]);
+  return commandLines([{ execute: 'device_add', arguments: device }, CONTINUE]);
 }
 
 function commandLines(commands: readonly object[]): string {

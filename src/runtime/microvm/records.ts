@@ -21,6 +21,7 @@ export const TAG = {
   cgroup: 0x12,
   init: 0x13,
   capacity: 0x14,
+  hardware: 0x15,
   // RUN
   args: 0x20,
   env: 0x21,
@@ -40,6 +41,7 @@ export const TAG = {
   // other calls
   signal: 0x30,
   size: 0x31,
+  end: 0x32,
   path: 0x40,
   whole: 0x41,
   follow: 0x42,
@@ -68,6 +70,7 @@ export const TAG = {
   console: 0x89,
   commands: 0x8a,
   commandsIn: 0x8b,
+  restore: 0x8c,
 } as const;
 
 const HEADER_SIZE = 8;

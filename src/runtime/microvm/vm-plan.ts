@@ -3,14 +3,22 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { RuntimeRlimit, RuntimeSpec } from '#/oci/runtime-spec.ts';
 import type { CreateTaskOptions, GuestOptions } from '../runtime.ts';
-import { configureBody, GUEST_FILES, GUEST_SHARES, INIT_IN_CONTAINER } from './configure-body.ts';
+import {
+  configureBody,
+  restoreBody,
+  GUEST_FILES,
+  GUEST_SHARES,
+  INIT_IN_CONTAINER,
+} from './configure-body.ts';
 import type { TakenNetwork } from './guest-network.ts';
 import { SANDBOX } from './installation.ts';
 import { PciSlots } from './pci-slots.ts';
 import {
+  CONTINUE_COMMANDS,
   incomingCommands,
   type Machine,
   type MemoryBacking,
+  NEGOTIATE_COMMANDS,
   qemuCommand,
   SHARE_TAG,
   shareCommands,
@@ -29,6 +37,8 @@ export interface PlanInputs {
   machine: Machine;
   /** The guest to go on from; it boots without one. */
   template: Template | undefined;
+  /** The state of a guest with its memory, as QEMU's migration stream, to go on from instead. */
+  checkpoint: string | undefined;
   /** Whose QEMU and hull-vm are. */
   owner: { uid: number; gid: number };
   network: TakenNetwork;
@@ -59,11 +69,11 @@ const MOST_FILES = 1024;
 
 /** hull-vm's file, and what must be mounted into the sandbox for it. */
 export function planVm(inputs: PlanInputs): VmPlan {
-  const { hold, spec, guest, io, machine, template, owner, network, filter } = inputs;
+  const { hold, spec, guest, io, machine, template, checkpoint, owner, network, filter } = inputs;
   const records = new Records();
   const mounts: Mounts = [];
   let nextFd = FIRST_FD;
-  const open = (from: string, to: string, access: 'ro' | 'rw'): number => {
+  const open: Open = (from, to, access) => {
     mounts.push({ to, from, writable: access === 'rw' });
     records.texts(TAG.open, [String(nextFd), to, access]);
     return nextFd++;
@@ -85,11 +95,27 @@ export function planVm(inputs: PlanInputs): VmPlan {
   const share =
     shares.length === 0 ? undefined : { place: places.next(), socket: '/run/vm/shares', tag: SHARE_TAG };
   if (share !== undefined) records.texts(TAG.shares, virtiofsd());
-  const { backing, incoming } = memoryOf(template, share !== undefined, {
-    records,
-    mounts,
-    open,
-    fd: () => nextFd++,
+  const { backing, incoming } =
+    checkpoint === undefined
+      ? memoryOf(template, share !== undefined, { records, mounts, open, fd: () => nextFd++ })
+      : checkpointMemory(checkpoint, { records, open });
+  const setup = (checkpoint === undefined ? configureBody : restoreBody)(spec, {
+    rescan: incoming,
+    time: BigInt(Date.now()) * 1_000_000n,
+    entropy: randomBytes(ENTROPY_BYTES),
+    layers: layers.map(({ place }) => place.name),
+    top: top.place.name,
+    ...(share === undefined ? {} : { share: SHARE_TAG }),
+    interfaces: interfaces.map(({ place, name, mac, mtu, addresses }) => ({
+      place: place.name,
+      name,
+      mac,
+      mtu,
+      addresses,
+    })),
+    routes: network.routes,
+    sources,
+    files,
   });
   records
     .texts(
@@ -116,26 +142,7 @@ export function planVm(inputs: PlanInputs): VmPlan {
     .add(TAG.rlimit, encodeRlimit(fileSizeLimit(guest.top, machine)))
     .add(TAG.rlimit, encodeRlimit({ type: 'RLIMIT_NOFILE', soft: MOST_FILES, hard: MOST_FILES }))
     .add(TAG.seccomp, Buffer.concat([Buffer.alloc(4), inputs.qemuFilter]))
-    .add(
-      TAG.configure,
-      configureBody(spec, {
-        rescan: template !== undefined,
-        time: BigInt(Date.now()) * 1_000_000n,
-        entropy: randomBytes(ENTROPY_BYTES),
-        layers: layers.map(({ place }) => place.name),
-        top: top.place.name,
-        ...(share === undefined ? {} : { share: SHARE_TAG }),
-        interfaces: interfaces.map(({ place, name, mtu, addresses }) => ({
-          place: place.name,
-          name,
-          mtu,
-          addresses,
-        })),
-        routes: network.routes,
-        sources,
-        files,
-      }),
-    )
+    .add(checkpoint === undefined ? TAG.configure : TAG.restore, setup)
     .add(
       TAG.run,
       runBody(spec.process, {
@@ -150,6 +157,20 @@ export function planVm(inputs: PlanInputs): VmPlan {
   return { file: records.encode(), shares: share !== undefined, mounts };
 }
 
+type Open = (from: string, to: string, access: 'ro' | 'rw') => number;
+
+interface Memory {
+  backing: MemoryBacking;
+  incoming: boolean;
+}
+
+function checkpointMemory(file: string, { records, open }: { records: Records; open: Open }): Memory {
+  records
+    .text(TAG.commands, incomingCommands(open(file, '/run/state', 'ro'), { withMemory: true }))
+    .text(TAG.commandsIn, CONTINUE_COMMANDS);
+  return { backing: { kind: 'private' }, incoming: true };
+}
+
 function memoryOf(
   template: Template | undefined,
   shared: boolean,
@@ -161,15 +182,19 @@ function memoryOf(
   }: {
     records: Records;
     mounts: Mounts;
-    open: (from: string, to: string, access: 'ro' | 'rw') => number;
+    open: Open;
     fd: () => number;
   },
-): { backing: MemoryBacking; incoming: boolean } {
+): Memory {
   if (template === undefined) {
+    records.text(TAG.commands, NEGOTIATE_COMMANDS);
     return { backing: { kind: shared ? 'shared' : 'private' }, incoming: false };
   }
   mounts.push({ to: RAM_FILE, from: template.ram });
-  records.text(TAG.commands, incomingCommands(open(template.state, '/run/state', 'ro')));
+  records.text(
+    TAG.commands,
+    incomingCommands(open(template.state, '/run/state', 'ro'), { withMemory: false }),
+  );
   if (!shared) {
     records.text(TAG.preload, SANDBOX.ramLibrary);
     return { backing: { kind: 'file', path: RAM_FILE, share: false }, incoming: true };
