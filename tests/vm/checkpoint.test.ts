@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -114,6 +116,36 @@ suite('checkpoints of microVMs', { timeout: 600_000 }, () => {
     assert.ok(!there.includes(first[0] ?? ''), there);
     assert.match(await said(api, id, `ping -c 1 ${daemon.gateway}`), / 0% packet loss/);
     for (const each of [id, ...others]) await api.delete(`/containers/${each}?force=1`).is(204);
+  });
+
+  test('connections to others are reset, those to itself go on', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}));
+    server.listen(0, daemon.gateway);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const connected = once(server, 'connection');
+    try {
+      const id = await api.run(
+        // What is never written holds the first one open; the second carries what is attached.
+        `mkfifo /never /in; exec 8<>/never 9<>/in; (nc ${daemon.gateway} ${port} <&8; echo over) & nc -l -p 99 <&8 & (until nc 127.0.0.1 99 <&9; do usleep 50000; done) & echo first >&9; while read word; do echo $word >&9; done`,
+        { OpenStdin: true, ...vm() },
+      );
+      const [peer] = (await connected) as [Socket];
+      await api.spoke(id);
+      await checkpoint(api, id, { CheckpointID: 'one', Exit: true });
+      await api.post(`/containers/${id}/start?checkpoint=one`).is(204);
+      const stream = await api.raw('POST', `/containers/${id}/attach?stream=1&stdin=1&stdout=1&logs=1`, {
+        upgrade: true,
+      });
+      await stream.has('over');
+      stream.write('through\n');
+      await stream.has('through');
+      stream.close();
+      peer.destroy();
+      await api.delete(`/containers/${id}?force=1`).is(204);
+    } finally {
+      server.close();
+    }
   });
 
   test('files of the host are refused, and a disk that is full is told; the container runs on', async () => {

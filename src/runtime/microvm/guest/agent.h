@@ -196,6 +196,9 @@ void file_write(const struct record *record);
 /* init_layer.c */
 void init_layer_make(const char *path);
 
+/* connections.c: TCP connections to others, who do not know them any more. */
+void connections_reset(void);
+
 /* limit.c: the container's cgroup */
 void configure_cgroup(const struct records *body);
 /* Returns when all its processes are frozen, or run again. */

@@ -106,4 +106,5 @@ void restore(const struct records *body)
 	renew_files(body);
 	limit(body);
 	configure_network_anew(body);
+	connections_reset();
 }
