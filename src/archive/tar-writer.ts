@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { internal } from '#/base/errors.ts';
 import { encodePaxRecord, encodeTime, encodeXattrKey } from './pax.ts';
 import { fillHoles } from './holes.ts';
-import { inPieces } from './pieces.ts';
+import { inPieces } from '#/base/pieces.ts';
 import type { TarEntry, TarEntryType } from './tar-entry.ts';
 import { BLOCK, sealHeader } from './tar-header.ts';
 

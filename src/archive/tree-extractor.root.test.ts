@@ -97,3 +97,31 @@ test('extractTar() sets capabilities after the owner, which would clear them', a
   assert.deepEqual(listXattrs(ping), ['security.capability']);
   assert.equal(lstatSync(ping).mode & 0o7777, 0o4755);
 });
+
+test('extractTar() names the root of the user namespace whose files it makes in their capabilities', async () => {
+  const xattrs = new Map([
+    ['security.capability', Buffer.from('0100000200200000000000000000000000000000', 'hex')],
+  ]);
+  await extract([{ entry: { name: 'ping', xattrs }, data: Buffer.from('x') }], {
+    ownerOf: ({ uid, gid }) => ({ uid: uid + 0x10000, gid: gid + 0x10000 }),
+  });
+  const capability = getXattr(path.join(root, 'ping'), 'security.capability');
+  assert.equal(capability?.toString('hex'), '010000030020000000000000000000000000000000000100');
+});
+
+test('extractTar() gives the root what its member says, and leaves zeros out of files, where it is told to', async () => {
+  const members = [
+    { entry: { name: './', type: 'directory' as const, mode: 0o751, uid: 5, mtime: 7, mtimeNanoseconds: 9 } },
+    {
+      entry: { name: './holes' },
+      data: Buffer.concat([Buffer.alloc(1 << 20), Buffer.from('end'), Buffer.alloc(1 << 20)]),
+    },
+  ];
+  await extract(members, { withRoot: true, sparse: true });
+  const { mode, uid, mtimeNs } = lstatSync(root, { bigint: true });
+  assert.deepEqual([mode & 0o7777n, uid, mtimeNs], [0o751n, 5n, 7_000_000_009n]);
+  const holes = lstatSync(path.join(root, 'holes'));
+  assert.equal(holes.size, (2 << 20) + 3);
+  assert.ok(holes.blocks * 512 < 1 << 20, `${holes.blocks} blocks`);
+  assert.equal(readFileSync(path.join(root, 'holes')).indexOf('end'), 1 << 20);
+});

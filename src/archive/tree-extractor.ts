@@ -21,6 +21,7 @@ import { errnoCode, invalid } from '#/base/errors.ts';
 import { makeNode, S_IFBLK, S_IFCHR, S_IFIFO, setModifiedTime } from '#/host/files.ts';
 import { isXattrUnsupported, setXattr } from '#/host/xattr.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
+import { CAPABILITY, capabilitiesFor } from './file-capabilities.ts';
 import { DEFAULT_LIMITS, type TarLimits } from './limits.ts';
 import { isAufsMetadata, memberPath, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -43,6 +44,10 @@ export interface ExtractOptions {
   ownerOf?: (owner: Owner) => Owner;
   /** Another name for a member; hard links' targets are renamed alike. */
   rename?: (name: string) => string;
+  /** The root becomes what the tar's member for it says, as far as its attributes go. */
+  withRoot?: boolean;
+  /** What is all zeros is left a hole. */
+  sparse?: boolean;
   /** Leave the members' extended attributes out. */
   withoutXattrs?: boolean;
   /** Called for data as it is written: at this offset of the file in hand, so many bytes. */
@@ -53,6 +58,8 @@ export interface ExtractOptions {
 
 /** O_PATH of the kernel's generic fcntl.h: a handle on the very file, for chmod through /proc/self/fd. */
 const O_PATH = 0o10000000;
+
+const ZEROS = Buffer.alloc(64 << 10);
 
 interface OpenFile {
   entry: TarEntry;
@@ -96,7 +103,10 @@ export class TreeExtractor implements TarHandler, Disposable {
     const isTop = components.length === (this.#options.at?.length ?? 0);
     const name = components.pop();
     if (name === undefined || isTop) {
-      if (entry.type === 'directory') return;
+      if (entry.type === 'directory') {
+        if (this.#options.withRoot === true) this.#adopt(entry);
+        return;
+      }
       throw invalid(`"${textOf(entry.name)}" is the root directory and nothing else can be`);
     }
     for (const component of [...components, name]) this.#checkName(component);
@@ -121,7 +131,7 @@ export class TreeExtractor implements TarHandler, Disposable {
       const rangeEnd = range === undefined ? Number.POSITIVE_INFINITY : range.offset + range.length;
       if (range !== undefined) file.position = Math.max(file.position, range.offset);
       const length = Math.min(end - at, rangeEnd - file.position);
-      const written = writeSync(file.fd, buffer, at, length, file.position);
+      const written = this.#write(file, buffer, at, length);
       this.#options.onData?.(file.position, written);
       at += written;
       file.position += written;
@@ -134,7 +144,8 @@ export class TreeExtractor implements TarHandler, Disposable {
     if (file === undefined) return;
     this.#file = undefined;
     try {
-      if (file.entry.sparse !== undefined) ftruncateSync(file.fd, file.entry.size);
+      if (file.entry.sparse !== undefined || this.#options.sparse === true)
+        ftruncateSync(file.fd, file.entry.size);
       this.#options.onFile?.(fstatSync(file.fd).ino);
     } finally {
       closeSync(file.fd);
@@ -146,9 +157,9 @@ export class TreeExtractor implements TarHandler, Disposable {
   finish(): void {
     for (const entry of this.#directories) {
       const components = this.#placeOf(entry.name);
-      const name = components.pop();
+      const name = components.pop() ?? '.';
       const parent = this.#root.walk(components, false);
-      if (name === undefined || parent === undefined) continue;
+      if (parent === undefined) continue;
       const path = RootedDirectory.at(parent, name);
       if (statOf(path)?.isDirectory() === true) setModifiedTime(path, entry.mtime, entry.mtimeNanoseconds);
     }
@@ -160,6 +171,20 @@ export class TreeExtractor implements TarHandler, Disposable {
     this.#root[Symbol.dispose]();
   }
 
+  #write(file: OpenFile, buffer: Buffer, at: number, length: number): number {
+    if (this.#options.sparse !== true) return writeSync(file.fd, buffer, at, length, file.position);
+    const part = Math.min(length, ZEROS.length);
+    if (buffer.compare(ZEROS, 0, part, at, at + part) === 0) return part;
+    return writeSync(file.fd, buffer, at, part, file.position);
+  }
+
+  #adopt(root: TarEntry): void {
+    const fd = this.#root.walk([], false);
+    if (fd === undefined) return;
+    setAttributes(RootedDirectory.at(fd, '.'), root);
+    this.#directories.push({ ...root, xattrs: undefined });
+  }
+
   #placeOf(name: string): string[] {
     return [...(this.#options.at ?? []), ...memberPath(name)];
   }
@@ -169,9 +194,17 @@ export class TreeExtractor implements TarHandler, Disposable {
     const owner = this.#options.owner ?? ownerOf?.(entry);
     if (owner === undefined && rename === undefined && withoutXattrs === undefined) return entry;
     const name = rename?.(entry.name) ?? entry.name;
+    const xattrs = withoutXattrs === true ? undefined : this.#mapped(entry.xattrs);
     const linkName =
       entry.type === 'hardlink' ? (rename?.(entry.linkName) ?? entry.linkName) : entry.linkName;
-    return { ...entry, ...owner, name, linkName, ...(withoutXattrs === true ? { xattrs: undefined } : {}) };
+    return { ...entry, ...owner, name, linkName, xattrs };
+  }
+
+  #mapped(xattrs: TarEntry['xattrs']): TarEntry['xattrs'] {
+    const root = this.#options.ownerOf?.({ uid: 0, gid: 0 }).uid;
+    const capabilities = xattrs?.get(CAPABILITY);
+    if (root === undefined || capabilities === undefined) return xattrs;
+    return new Map(xattrs).set(CAPABILITY, capabilitiesFor(root, capabilities));
   }
 
   #checkName(name: string): void {

@@ -13,6 +13,7 @@ import { errnoCode } from '#/base/errors.ts';
 import { deviceNumbers } from '#/host/files.ts';
 import { getXattr, listXattrs } from '#/host/xattr.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
+import { anyonesCapabilities, CAPABILITY } from './file-capabilities.ts';
 import { OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './member-path.ts';
 import { pathOf } from './tar-entry.ts';
 import { type NewTarMember, writeTar } from './tar-writer.ts';
@@ -32,7 +33,7 @@ export interface TreeToTarOptions {
  * tree, whatever a container does to it meanwhile.
  */
 export function treeToTar(root: string, options: TreeToTarOptions = {}): Readable {
-  return writeTar(owned(walk(root, options, false), options));
+  return writeTar(owned(walk(root, options, 'tree'), options));
 }
 
 /** The tar of what has this name in an open directory: a tree, or one member. `as` is its name there, a byte string. */
@@ -61,8 +62,8 @@ async function* single(directory: number, base: string, as: string): AsyncGenera
   const found = open(directory, base);
   if (found === undefined) return;
   try {
-    if (!found.stats.isDirectory()) yield* member(as, found, new Map());
-    else yield* walk(found.path, { as }, false);
+    if (!found.stats.isDirectory()) yield* member(as, found, new Map(), 'tree');
+    else yield* walk(found.path, { as }, 'tree');
   } finally {
     if (found.fd !== undefined) closeSync(found.fd);
   }
@@ -73,8 +74,19 @@ async function* single(directory: number, base: string, as: string): AsyncGenera
  * opaque directories in the form of the OCI image specification.
  */
 export function diffToTar(upper: string, options: TreeToTarOptions = {}): Readable {
-  return writeTar(owned(walk(upper, options, true), options));
+  return writeTar(owned(walk(upper, options, 'diff'), options));
 }
+
+/**
+ * The tar of an overlay's upper directory for another one: overlayfs's whiteouts and opaque directories as they are on the disk, times to the
+ * nanosecond, and the directory itself as the first member.
+ */
+export function upperToTar(upper: string, options: Pick<TreeToTarOptions, 'ownerOf'> = {}): Readable {
+  return writeTar(owned(walk(upper, { as: '.' }, 'upper'), options));
+}
+
+/** What the tar of a tree is to be: of its files, of an upper directory as a layer, or of one as it is. */
+type Form = 'tree' | 'diff' | 'upper';
 
 /** A directory on the way: held open, so that its path cannot be turned into another one. */
 interface Level {
@@ -87,7 +99,7 @@ interface Level {
 async function* walk(
   root: string | Buffer,
   options: TreeToTarOptions,
-  isDiff: boolean,
+  form: Form,
 ): AsyncGenerator<NewTarMember> {
   const firstNames = new Map<string, string>();
   const levels: Level[] = [];
@@ -98,7 +110,7 @@ async function* walk(
     levels.push(enter(top, prefix));
     if (as !== undefined) {
       const path = Buffer.from(`/proc/self/fd/${top}/.`);
-      yield* directory(prefix.slice(0, -1), { path, stats: lstatSync(path, { bigint: true }) }, isDiff);
+      yield* directory(prefix.slice(0, -1), { path, stats: lstatSync(path, { bigint: true }) }, form);
     }
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const base = level.names.pop();
@@ -113,13 +125,13 @@ async function* walk(
       if (found === undefined) continue;
       if (found.stats.isDirectory() && found.fd !== undefined) {
         levels.push(enter(found.fd, `${name}/`));
-        yield* directory(name, found, isDiff);
+        yield* directory(name, found, form);
         continue;
       }
       try {
-        yield* isDiff && isWhiteout(found.stats)
+        yield* form === 'diff' && isWhiteout(found.stats)
           ? [whiteout(`${level.prefix}${WHITEOUT_PREFIX}${base}`, found.stats)]
-          : member(name, found, firstNames);
+          : member(name, found, firstNames, form);
       } finally {
         if (found.fd !== undefined) closeSync(found.fd);
       }
@@ -158,10 +170,10 @@ function enter(fd: number, prefix: string): Level {
   return { fd, prefix, names: names.sort().reverse() };
 }
 
-function* directory(name: string, { path, stats }: Found, isDiff: boolean): Generator<NewTarMember> {
-  const attributes = attributesOf(stats);
-  yield { entry: { ...attributes, ...xattrsOf(path), name: `${name}/`, type: 'directory' } };
-  if (!isDiff || getXattr(path, OPAQUE_XATTR)?.toString() !== 'y') return;
+function* directory(name: string, { path, stats }: Found, form: Form): Generator<NewTarMember> {
+  const attributes = attributesOf(stats, form);
+  yield { entry: { ...attributes, ...xattrsOf(path, form), name: `${name}/`, type: 'directory' } };
+  if (form !== 'diff' || getXattr(path, OPAQUE_XATTR)?.toString() !== 'y') return;
   yield { entry: { ...attributes, name: `${name}/${OPAQUE_WHITEOUT}` } };
 }
 
@@ -170,16 +182,17 @@ function isWhiteout(stats: BigIntStats): boolean {
 }
 
 function whiteout(name: string, stats: BigIntStats): NewTarMember {
-  return { entry: { ...attributesOf(stats), name, mode: 0o600 } };
+  return { entry: { ...attributesOf(stats, 'diff'), name, mode: 0o600 } };
 }
 
 function* member(
   name: string,
   { path, stats, fd }: Found,
   firstNames: Map<string, string>,
+  form: Form,
 ): Generator<NewTarMember> {
   if (stats.isSocket()) return;
-  const attributes = { ...attributesOf(stats), name };
+  const attributes = { ...attributesOf(stats, form), name };
   if (stats.nlink > 1n) {
     const identity = `${stats.dev}:${stats.ino}`;
     const linkName = firstNames.get(identity);
@@ -189,7 +202,7 @@ function* member(
     }
     firstNames.set(identity, name);
   }
-  const entry = { ...attributes, ...xattrsOf(path) };
+  const entry = { ...attributes, ...xattrsOf(path, form) };
   if (fd !== undefined) {
     const size = Number(stats.size);
     yield { entry: { ...entry, type: 'file', size }, data: contents(fd, size) };
@@ -203,40 +216,39 @@ function* member(
   }
 }
 
-function attributesOf(stats: BigIntStats): { mode: number; uid: number; gid: number; mtime: number } {
+const SECOND = 1_000_000_000n;
+
+function attributesOf(
+  stats: BigIntStats,
+  form: Form,
+): { mode: number; uid: number; gid: number; mtime: number; mtimeNanoseconds?: number } {
+  const { mtimeNs } = stats;
   return {
     mode: Number(stats.mode & 0o7777n),
     uid: Number(stats.uid),
     gid: Number(stats.gid),
-    mtime: Math.floor(Number(stats.mtimeNs / 1_000_000n) / 1000),
+    mtime: Math.floor(Number(mtimeNs / 1_000_000n) / 1000),
+    ...(form === 'upper' ? { mtimeNanoseconds: Number(((mtimeNs % SECOND) + SECOND) % SECOND) } : {}),
   };
 }
 
 /** What belongs to this host's mounts and policies, not to the files. */
-export const LOCAL_XATTRS = /^(trusted\.overlay\.|security\.(selinux|ima|evm)$)/;
+const LOCAL_XATTRS = /^(trusted\.overlay\.|security\.(selinux|ima|evm)$)/;
 
-function xattrsOf(path: Buffer): { xattrs?: Map<string, Buffer> } {
+/** Whether an extended attribute is a file's own: of an upper directory, with what makes a directory opaque. */
+export function isOwnXattr(key: string, ofUpper: boolean): boolean {
+  return (ofUpper && key === OPAQUE_XATTR) || !LOCAL_XATTRS.test(key);
+}
+
+function xattrsOf(path: Buffer, form: Form): { xattrs?: Map<string, Buffer> } {
   let xattrs: Map<string, Buffer> | undefined;
   for (const key of listXattrs(path)) {
-    if (LOCAL_XATTRS.test(key)) continue;
+    if (!isOwnXattr(key, form === 'upper')) continue;
     const found = getXattr(path, key);
-    const value = key === 'security.capability' && found !== undefined ? anyonesCapabilities(found) : found;
+    const value = key === CAPABILITY && found !== undefined ? anyonesCapabilities(found) : found;
     if (value !== undefined) (xattrs ??= new Map()).set(key, value);
   }
   return xattrs === undefined ? {} : { xattrs };
-}
-
-/* linux/capability.h: `struct vfs_ns_cap_data`, 24 bytes, names the root it is for; `struct vfs_cap_data`, 20 bytes, none. */
-const VFS_CAP_REVISION_2 = 0x02;
-const VFS_CAP_REVISION_3 = 0x03;
-const VFS_CAP_SIZE_2 = 20;
-
-/** A file's capabilities for the root of whoever unpacks it: a number from the user namespace here means nothing elsewhere. */
-export function anyonesCapabilities(value: Buffer): Buffer {
-  if (value[3] !== VFS_CAP_REVISION_3) return value;
-  const kept = Buffer.from(value.subarray(0, VFS_CAP_SIZE_2));
-  kept[3] = VFS_CAP_REVISION_2;
-  return kept;
 }
 
 const PIECE = 256 << 10;

@@ -67,6 +67,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     () => import('./container/commit.ts'),
   ),
   entry(
+    'container convert',
+    ['convert'],
+    'Put a stopped container behind the other wall',
+    () => import('./container/convert.ts'),
+  ),
+  entry(
     'container cp',
     ['cp'],
     'Copy files/folders between a container and the local filesystem',

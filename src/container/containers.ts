@@ -86,10 +86,12 @@ export class Containers {
     return container;
   }
 
-  save(container: Container): void {
-    this.#database
-      .prepare('INSERT INTO containers VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record')
-      .run(container.id, JSON.stringify(container.record));
+  /** `durable` where files go that an earlier record named. */
+  save(container: Container, options: { durable?: boolean } = {}): void {
+    const insert = this.#database.prepare(
+      'INSERT INTO containers VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record',
+    );
+    this.#database.transaction(() => insert.run(container.id, JSON.stringify(container.record)), options);
   }
 
   rename(container: Container, name: string): void {

@@ -8,6 +8,7 @@ import { PruneTurn } from '#/state/prune-turn.ts';
 import type { CheckpointName, Checkpoints } from './checkpoints.ts';
 import type { Container, ContainerExit } from './containers.ts';
 import { type ContainerContext, publish } from './context.ts';
+import { convertContainer } from './convert.ts';
 import { createContainer, type CreateRequest } from './create/create.ts';
 import type { Exits } from './supervise/exits.ts';
 import type { Health } from './supervise/health.ts';
@@ -85,6 +86,11 @@ export class Lifecycle {
 
   async update(reference: string, body: ContainerUpdateBody): Promise<{ Warnings: string[] }> {
     return updateContainer(this.#context, this.#context.containers.get(reference), body);
+  }
+
+  /** Puts it behind the other wall. `conflict` unless it is stopped. */
+  async convert(reference: string, isolation: string): Promise<void> {
+    await convertContainer(this.#context, this.#context.containers.get(reference), isolation);
   }
 
   /** Asks it to stop, and kills it when its time is over. `notModified` when it does not run. */

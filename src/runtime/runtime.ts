@@ -160,9 +160,16 @@ export interface GuestFiles {
   tree(path: string, options: TreeOptions): AsyncIterable<GuestEntry>;
   /**
    * Makes entries below a directory of the merged filesystem, replacing what is in the way; with `keepKind` a directory is not
-   * replaced by anything else, nor anything else by a directory: that is `EEXIST`, and its message names the entry.
+   * replaced by anything else, nor anything else by a directory: that is `EEXIST`, and its message names the entry. With `upper` they are
+   * made in the writable layer as it is on its disk, of which nobody makes use meanwhile.
    */
-  plant(path: string, entries: AsyncIterable<GuestEntry>, options?: { keepKind?: boolean }): Promise<void>;
+  plant(
+    path: string,
+    entries: AsyncIterable<GuestEntry>,
+    options?: { keepKind?: boolean; upper?: boolean },
+  ): Promise<void>;
+  /** Resolves when all that was written is on the container's disk. */
+  sync(): Promise<void>;
 }
 
 /** A process as its guest's kernel counts it. */

@@ -9,7 +9,7 @@ import { newId } from '#/base/ids.ts';
 import { type Digest, digestFromHex, digestHex, isDigest } from '#/oci/digest.ts';
 import type { LayerKind } from './layer-kind.ts';
 import { LayerWorkers } from './layer-workers.ts';
-import { inPieces } from '#/archive/pieces.ts';
+import { inPieces } from '#/base/pieces.ts';
 import { followRecipe, readRecipeHeader } from './recipe.ts';
 import type { LayerInfo, Snapshotter, SnapshotMounts, WriteLayerOptions } from './snapshotter.ts';
 import { Snapshots } from './snapshots.ts';
@@ -146,6 +146,10 @@ export class LayeredSnapshotter implements Snapshotter {
     const { guest = false, emptySize = 0 } = this.#snapshots.get(key);
     if (file !== undefined) mounts.disk = { file, directory, type: 'ext4', guest, emptySize };
     return { ...mounts, upper: path.join(directory, 'upper'), work: path.join(directory, 'work') };
+  }
+
+  replace(key: string, by: string): void {
+    this.#snapshots.replace(key, by);
   }
 
   async remove(key: string): Promise<void> {

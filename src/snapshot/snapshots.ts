@@ -108,6 +108,14 @@ export class Snapshots {
     return [...this.#records.keys()];
   }
 
+  replace(key: string, by: string): void {
+    const record = this.get(by);
+    this.remove(key);
+    renameSync(this.directory(by), this.directory(key));
+    this.#records.delete(by);
+    this.#records.set(key, record);
+  }
+
   remove(key: string): void {
     if (!this.#records.delete(key)) return;
     const gone = path.join(this.#temporary, newId());

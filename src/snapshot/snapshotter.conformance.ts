@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -193,6 +194,26 @@ export function snapshotterConformance(kind: OpenSnapshotterOptions['kind']): vo
         assert.ok(blocks * 512 < 1 << 20, `${blocks} blocks`);
         await snapshotter.remove('limited');
         assert.ok(!existsSync(disk.file));
+      });
+    });
+
+    test('replace() puts one snapshot in the place of another, or of none', async () => {
+      await withSnapshotter(kind, async (snapshotter, root) => {
+        const { diffId } = await write(snapshotter, [{ entry: { name: 'base' } }]);
+        await snapshotter.prepare('one', [diffId]);
+        for (const content of ['first', 'second']) {
+          await snapshotter.prepare('two', [diffId]);
+          writeFileSync(path.join(snapshotter.mounts('two').upper ?? '', 'file'), content);
+          snapshotter.replace('one', 'two');
+          assert.deepEqual(snapshotter.listSnapshots(), ['one']);
+          assert.equal(
+            readFileSync(path.join(snapshotter.mounts('one').upper ?? '', 'file'), 'utf8'),
+            content,
+          );
+          await snapshotter.remove('one');
+        }
+        assert.throws(() => snapshotter.replace('one', 'two'), { kind: 'notFound' });
+        assert.deepEqual(readdirSync(path.join(root, 'snapshots')), []);
       });
     });
 

@@ -55,6 +55,12 @@ export interface Snapshotter {
   /** What to mount, in order, to have the snapshot. `notFound` without it. */
   mounts(key: string): SnapshotMounts;
 
+  /**
+   * The snapshot `by` becomes that of `key`, whose own, if it has one still, is deleted with what was written in it. The caller has
+   * unmounted both. A crash in between leaves `by` alone: then this is to be called again.
+   */
+  replace(key: string, by: string): void;
+
   /** Deletes the snapshot and what was written in it. The caller has unmounted it. No error when there is none. */
   remove(key: string): Promise<void>;
 

@@ -16,7 +16,8 @@ type TestedEngine = 'hull' | 'vm' | 'docker';
  */
 const ENGINES = process.env.HULL_TEST_ENGINES?.split(',') as TestedEngine[] | undefined;
 const VM_ALL = process.env.HULL_TEST_VM_ALL === '1';
-const VM_FLAGS = ['--default-runtime=vm', '--vm-accelerator=tcg'];
+const EMULATED = '--vm-accelerator=tcg';
+const VM_FLAGS = ['--default-runtime=vm', EMULATED];
 
 export interface Checks {
   /**
@@ -31,6 +32,8 @@ const CHECK_TIMEOUT_MS = 120_000 * PATIENCE;
 export interface EngineOptions extends DaemonOptions {
   /** Made before the daemon starts, disposed after it has ended. */
   prepare?: () => Disposable;
+  /** Hull's checks make microVMs of their own. */
+  microvms?: boolean;
 }
 
 export function onEveryEngine(
@@ -48,14 +51,16 @@ export function onEveryEngine(
       before(async () => {
         snapshot = hostSnapshot();
         prepared = options.prepare?.();
-        daemon = await (engine === 'vm'
-          ? startDaemon('hull', { ...options, flags: [...(options.flags ?? []), ...VM_FLAGS] })
-          : startDaemon(engine, options));
+        const ours = engine === 'vm' ? VM_FLAGS : options.microvms === true ? [EMULATED] : [];
+        daemon = await startDaemon(engine === 'vm' ? 'hull' : engine, {
+          ...options,
+          flags: [...(options.flags ?? []), ...ours],
+        });
         const api = new Api(daemon.socket);
         const archive = dockerArchive([busyboxImage(), layeredImage()]);
         await api.post('/images/load?quiet=1', archive).is(200);
         // The first guest boots, the others go on from where it was saved.
-        if (engine === 'vm') await api.output('true');
+        if (ours.length > 0) await api.output('true', { HostConfig: { Isolation: 'vm' } });
       });
       after(async () => {
         await daemon[Symbol.asyncDispose]();

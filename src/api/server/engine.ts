@@ -74,6 +74,8 @@ export interface ContainerLifecycle {
   unpause(reference: string): Promise<void>;
   update(reference: string, body: ContainerUpdateBody): Promise<{ Warnings: string[] }>;
   rename(reference: string, name: string): Promise<void>;
+  /** Puts it behind the wall that `--isolation` would have put it behind: `container` or `vm`. */
+  convert(reference: string, isolation: string): Promise<void>;
   resize(reference: string, size: TerminalSize): Promise<void>;
   remove(reference: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
   /** Resolves once the wait is registered. */

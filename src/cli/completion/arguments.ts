@@ -9,6 +9,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Source[]>> = {
   completion: [['bash', 'zsh']],
   'container attach': ['running'],
   'container commit': ['containers', 'images'],
+  'container convert': ['stopped'],
   'container cp': ['copies', 'copies'],
   'container create': ['images', 'files'],
   'container diff': ['containers'],

@@ -21,6 +21,7 @@ const ANYWHERE: Readonly<Record<string, Source>> = {
   format: ['json', 'table'],
   gpus: ['all'],
   ipc: ['none', 'private', 'shareable', 'host', 'container:'],
+  isolation: ['container', 'vm'],
   'label-file': 'files',
   link: 'containers',
   'log-driver': 'log drivers',

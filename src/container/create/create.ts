@@ -66,8 +66,7 @@ export async function createContainer(
   const runtime = isolatedRuntime(host, context.runtimes, context.defaults.runtime);
   const isGuest = hasOwnKernel(context.runtimes.get(runtime));
   if (isGuest) refuseHostKernelOptions(host);
-  const storageSize =
-    storageLimit(host.StorageOpt ?? {}, context.defaults.storageSize) || (isGuest ? GUEST_DISK_SIZE : 0);
+  const snapshot = snapshotOptions(context, host, isGuest);
   phases.mark('check');
 
   const mapping = await context.userNamespaces.mappingFor(host, joinedMapping(context, host));
@@ -127,12 +126,8 @@ export async function createContainer(
   await using undo = new AsyncDisposableStack();
   undo.defer(() => discard(context, container));
   mkdirSync(context.paths.data(id), { recursive: true, mode: 0o710 });
-  if (idMapping !== undefined) {
-    // The others' root as well: who passes the data root is seen to there.
-    chmodSync(dirname(context.paths.data(id)), 0o711);
-    admit(context.paths.data(id), idMapping);
-  }
-  await context.snapshotter.prepare(id, image.layers, { size: storageSize, guest: isGuest });
+  if (idMapping !== undefined) admitToData(context, id, idMapping);
+  await context.snapshotter.prepare(id, image.layers, snapshot);
   phases.mark('snapshot');
   if (record.mounts.some((mount) => mount.type === 'volume')) {
     await makeVolumes(context, container);
@@ -143,6 +138,23 @@ export async function createContainer(
   publish(context.events, container, 'create');
   phases.done({ id: shortId(id) });
   return { container, warnings };
+}
+
+/** Lets the root of a user namespace to what the container has on the host. */
+export function admitToData({ paths }: ContainerContext, id: string, mapping: IdMapping): void {
+  // The others' root as well: who passes the data root is seen to there.
+  chmodSync(dirname(paths.data(id)), 0o711);
+  admit(paths.data(id), mapping);
+}
+
+/** What is written by a container of this host configuration: how much at most, and by whose kernel. */
+export function snapshotOptions(
+  { defaults }: ContainerContext,
+  host: HostConfig,
+  isGuest: boolean,
+): { size: number; guest: boolean } {
+  const limit = storageLimit(host.StorageOpt ?? {}, defaults.storageSize);
+  return { size: limit || (isGuest ? GUEST_DISK_SIZE : 0), guest: isGuest };
 }
 
 async function discard(context: ContainerContext, container: Container): Promise<void> {

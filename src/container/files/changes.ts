@@ -1,5 +1,6 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { CAPABILITY } from '#/archive/file-capabilities.ts';
 import { OPAQUE_XATTR } from '#/archive/member-path.ts';
 import { textOf } from '#/archive/tar-entry.ts';
 import { errnoCode } from '#/base/errors.ts';
@@ -156,7 +157,6 @@ const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
 const SECOND = 1_000_000_000n;
-const CAPABILITY = 'security.capability';
 const WHITEOUT_DEVICE = '0:0';
 
 /** An image's layers looked at as overlayfs does, without mounting them together. */

@@ -81,7 +81,7 @@ export async function guestWrite(
   if ((entry.mode & S_IFMT) !== S_IFDIR) throw invalid('extraction point is not a directory');
   const { stream } = await openCompressed(tar);
   try {
-    await files.plant(target, guestEntries(stream, owner), { keepKind });
+    await files.plant(target, guestEntries(stream, { owner }), { keepKind });
   } catch (error) {
     throw keptKind(error, target) ?? error;
   }

@@ -4,7 +4,8 @@ import { fillHoles } from '#/archive/holes.ts';
 import { readTar } from '#/archive/tar-reader.ts';
 import type { TarEntryType } from '#/archive/tar-entry.ts';
 import { type NewTarEntry, type NewTarMember, writeTar } from '#/archive/tar-writer.ts';
-import { anyonesCapabilities, LOCAL_XATTRS } from '#/archive/tree-to-tar.ts';
+import { anyonesCapabilities, CAPABILITY } from '#/archive/file-capabilities.ts';
+import { isOwnXattr } from '#/archive/tree-to-tar.ts';
 import type { Owner } from '#/oci/id-mapping.ts';
 import type { GuestEntry } from '#/runtime/runtime.ts';
 
@@ -18,7 +19,6 @@ const KINDS: Record<TarEntryType, number> = {
   fifo: 0o010000,
 };
 const S_IFMT = 0o170000;
-const CAPABILITY = 'security.capability';
 
 export interface GuestTarOptions {
   /** Makes the root the first member, of this name, and puts it before all others. A byte string. */
@@ -27,6 +27,8 @@ export interface GuestTarOptions {
   exclude?: (path: string) => boolean;
   /** Whiteouts and opaque directories of an overlay's upper directory, in the form of the OCI image specification. */
   isDiff?: boolean;
+  /** An upper directory for another one: as upperToTar() makes it. */
+  isUpper?: boolean;
 }
 
 /** A guest's tree as a tar: as treeToTar() and diffToTar() make it of one on the host. */
@@ -36,7 +38,7 @@ export function guestTar(entries: AsyncIterable<GuestEntry>, options: GuestTarOp
 
 async function* members(
   entries: AsyncIterable<GuestEntry>,
-  { as, exclude, isDiff = false }: GuestTarOptions,
+  { as, exclude, isDiff = false, isUpper = false }: GuestTarOptions,
 ): AsyncGenerator<NewTarMember> {
   const prefix = as === undefined ? '' : as.endsWith('/') ? as : `${as}/`;
   let left: string | undefined;
@@ -47,24 +49,30 @@ async function* members(
       left = `${name}/`;
       continue;
     }
-    yield* membersOf(entry, { as, prefix, isDiff });
+    yield* membersOf(entry, { as, prefix, isDiff, isUpper });
   }
 }
 
 function* membersOf(
   entry: GuestEntry,
-  { as, prefix, isDiff }: { as: string | undefined; prefix: string; isDiff: boolean },
+  {
+    as,
+    prefix,
+    isDiff,
+    isUpper,
+  }: { as: string | undefined; prefix: string; isDiff: boolean; isUpper: boolean },
 ): Generator<NewTarMember> {
-  const { mode, uid, gid, mtime } = entry;
+  const { mode, uid, gid, mtime, mtimeNanoseconds } = entry;
   const type = kindOf(mode);
   if (type === undefined) return;
   const isRoot = entry.name === '.';
   if (isRoot && as === undefined) return;
-  const attributes = { mode: mode & 0o7777, uid, gid, mtime };
+  const attributes = { mode: mode & 0o7777, uid, gid, mtime, ...(isUpper ? { mtimeNanoseconds } : {}) };
+  const xattrs = xattrsOf(entry, isUpper);
   const name = isRoot ? (type === 'directory' ? prefix : (as ?? '')) : prefix + entry.name;
   if (type === 'directory') {
     const directory = `${name.replace(/\/$/, '')}/`;
-    yield { entry: { ...attributes, ...xattrs(entry), name: directory, type } };
+    yield { entry: { ...attributes, ...xattrs, name: directory, type } };
     if (isDiff && entry.xattrs?.get(OPAQUE_XATTR)?.toString() === 'y')
       yield { entry: { ...attributes, name: directory + OPAQUE_WHITEOUT } };
     return;
@@ -80,7 +88,7 @@ function* membersOf(
     yield { entry: { ...attributes, name, type: 'hardlink', linkName: prefix + entry.hardLink } };
     return;
   }
-  const member: NewTarEntry = { ...attributes, ...xattrs(entry), name, type };
+  const member: NewTarEntry = { ...attributes, ...xattrs, name, type };
   if (type === 'file') yield { entry: { ...member, size: entry.size }, data: entry.data ?? Buffer.alloc(0) };
   else if (type === 'symlink') yield { entry: { ...member, linkName: entry.link ?? '' } };
   else yield { entry: { ...member, major: entry.major, minor: entry.minor } };
@@ -94,21 +102,21 @@ function kindOf(mode: number): TarEntryType | undefined {
   );
 }
 
-function xattrs({ xattrs: found }: GuestEntry): { xattrs?: Map<string, Buffer> } {
-  const kept = [...(found ?? [])]
-    .filter(([key]) => !LOCAL_XATTRS.test(key))
+function xattrsOf({ xattrs }: GuestEntry, isUpper: boolean): { xattrs?: Map<string, Buffer> } {
+  const kept = [...(xattrs ?? [])]
+    .filter(([key]) => isOwnXattr(key, isUpper))
     .map(([key, value]): [string, Buffer] => [key, key === CAPABILITY ? anyonesCapabilities(value) : value]);
   return kept.length === 0 ? {} : { xattrs: new Map(kept) };
 }
 
-/** A tar's members for a guest to make. `owner` is whose everything becomes, whatever the tar says. */
+/** A tar's members for a guest to make. `owner` is whose everything becomes, whatever the tar says; with the root's own attributes if wanted. */
 export async function* guestEntries(
   tar: AsyncIterable<Buffer>,
-  owner: Owner | undefined,
+  { owner, withRoot = false }: { owner?: Owner | undefined; withRoot?: boolean } = {},
 ): AsyncGenerator<GuestEntry> {
   for await (const { entry, data } of readTar(tar)) {
-    const name = memberPath(entry.name).join('/');
-    if (name === '') continue;
+    const name = memberPath(entry.name).join('/') || '.';
+    if (name === '.' && !withRoot) continue;
     yield {
       name,
       mode: KINDS[entry.type] | entry.mode,

@@ -1,10 +1,10 @@
-import { notFound } from '#/base/errors.ts';
+import { internal, notFound } from '#/base/errors.ts';
 import { defaultSpec } from '#/oci/default-spec.ts';
 import type { OpenFiles } from '#/runtime/runtime.ts';
 import type { Container } from '../containers.ts';
 import type { ContainerContext } from '../context.ts';
 import { readyMounts } from '../filesystem/mount-sources.ts';
-import { isRunning } from '../record.ts';
+import { type ContainerRecord, isRunning, type MountPoint } from '../record.ts';
 import { guestHost, guestOptions } from '../start/guest.ts';
 import { runtimeMount } from '../start/spec.ts';
 import { runtimeOf } from '../start/start.ts';
@@ -22,10 +22,21 @@ export async function openGuest(context: ContainerContext, container: Container)
   if (isRunning(record) && task?.files !== undefined) {
     return { files: task.files, [Symbol.asyncDispose]: async () => {} };
   }
-  const runtime = runtimeOf(context, record.runtime);
-  const host = guestHost(context, runtime);
   const { mounts, passages } = await readyMounts(context, record, stack);
   using _ = passages;
+  const open = stack.use(await startGuest(context, record, mounts));
+  const owned = stack.move();
+  return { files: open.files, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Starts a guest that shows the files of a container that does not run, with these mounts. The caller holds the container's lock. */
+export async function startGuest(
+  context: ContainerContext,
+  record: ContainerRecord,
+  mounts: readonly MountPoint[],
+): Promise<OpenFiles> {
+  const runtime = runtimeOf(context, record.runtime);
+  const host = guestHost(context, runtime);
   const spec = defaultSpec({ cgroupVersion: 2 });
   spec.root = { path: '', readonly: record.hostConfig.ReadonlyRootfs ?? false };
   spec.process.args = ['-'];
@@ -37,8 +48,6 @@ export async function openGuest(context: ContainerContext, container: Container)
   ];
   const guest = guestOptions(context, record, []);
   const open = await runtime.openFiles?.({ spec, guest: { ...guest, user: { user: '', groups: [] } } });
-  if (open === undefined) throw notFound(`No such container: ${container.id}`);
-  stack.use(open);
-  const owned = stack.move();
-  return { files: open.files, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  if (open === undefined) throw internal(`The runtime ${record.runtime} shows no files`);
+  return open;
 }

@@ -132,12 +132,25 @@ export class RootFilesystems {
     const { disk, upper } = this.#snapshotter.mounts(id);
     if (disk?.guest === true) return Math.max(0, statSync(disk.file).blocks * STAT_BLOCK - disk.emptySize);
     if (upper === undefined) return 0;
-    using stack = new DisposableStack();
-    if (disk !== undefined) {
-      this.#disks.hold(disk);
-      stack.defer(() => this.#disks.release(disk));
-    }
+    using _ = this.openTop(id);
     return await diskUsage(upper, counted);
+  }
+
+  /**
+   * Makes what `SnapshotMounts.upper` names be there, whether the root filesystem is mounted or not, until the disposal. Not of a guest's.
+   * A new one becomes `root`'s.
+   */
+  openTop(key: string, root?: Owner): Disposable {
+    const { disk, upper } = this.#snapshotter.mounts(key);
+    if (disk?.guest === true)
+      throw internal(`The disk of "${key}" is written by another kernel, and not mounted`);
+    if (disk !== undefined) this.#disks.hold(disk);
+    if (upper !== undefined && root !== undefined) giveTop(upper, root);
+    return {
+      [Symbol.dispose]: () => {
+        if (disk !== undefined) this.#disks.release(disk);
+      },
+    };
   }
 
   /** Takes a layer's mount away, so that its file can be deleted. */
@@ -171,19 +184,13 @@ export class RootFilesystems {
       lowest,
     }: { volatile: boolean; owners: MappedOwners | undefined; lowest: readonly string[] },
   ): void {
-    const { layers, disk, upper, work } = this.#snapshotter.mounts(key);
-    if (disk?.guest === true)
-      throw internal(`The disk of "${key}" is written by another kernel, and not mounted`);
-    this.#mountLayers(layers);
+    const { layers, upper, work } = this.#snapshotter.mounts(key);
     using undo = new DisposableStack();
-    if (disk !== undefined) {
-      this.#disks.hold(disk);
-      undo.defer(() => this.#disks.release(disk));
-    }
+    undo.use(this.openTop(key, owners?.root));
+    this.#mountLayers(layers);
     const lower = layers.map(({ directory, diffId }) =>
       owners === undefined ? directory : this.#mapped(directory, diffId, owners),
     );
-    if (owners !== undefined && upper !== undefined) giveTop(upper, owners.root);
     mountOverlay({ lower: [...lower.reverse(), ...lowest], upper, work, target, volatile });
     undo.move();
   }

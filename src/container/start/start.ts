@@ -142,6 +142,8 @@ async function run(
     logger: context.logger,
   });
   const bundle = context.paths.bundle(id);
+  // Roots of user namespaces pass here, also when the first container has a kernel of its own.
+  mkdirSync(context.paths.bundles, { recursive: true, mode: 0o711 });
   mkdirSync(bundle, { recursive: true, mode: 0o710 });
   const directory = context.paths.task(id);
   rmSync(directory, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import { removeNamespace } from '#/host/user-namespaces.ts';
 import type { Task } from '#/runtime/runtime.ts';
 import type { Container } from '../containers.ts';
 import type { ContainerContext } from '../context.ts';
+import { settleConversion } from '../convert.ts';
 import { type Exits, releaseRun } from './exits.ts';
 import { isRunning } from '../record.ts';
 import { removeContainer } from '../remove.ts';
@@ -133,6 +134,7 @@ async function settle(
     await removeContainer(context, container, { volumes: false });
     return;
   }
+  settleConversion(context, container);
   if (!context.snapshotter.listSnapshots().includes(container.id)) {
     // Its making was cut off before the client had an answer.
     context.logger.info('Dropping a container that was never finished', { id: shortId(container.id) });

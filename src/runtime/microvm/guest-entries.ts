@@ -20,6 +20,11 @@ class ByteSource {
 
   /** Undefined at the end; throws when the stream ends within. */
   async take(length: number): Promise<Buffer | undefined> {
+    if (this.#rest.length >= length) {
+      const taken = this.#rest.subarray(0, length);
+      this.#rest = this.#rest.subarray(length);
+      return taken;
+    }
     const parts = [this.#rest];
     let have = this.#rest.length;
     while (have < length) {

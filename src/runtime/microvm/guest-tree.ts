@@ -1,3 +1,4 @@
+import { inPieces } from '#/base/pieces.ts';
 import type { GuestEntry, GuestFiles, TreeOptions } from '../runtime.ts';
 import type { Call, GuestConnection } from './guest-connection.ts';
 import { decodeEntries, encodeEntries } from './guest-entries.ts';
@@ -44,25 +45,31 @@ export class GuestTree implements GuestFiles {
   async plant(
     path: string,
     entries: AsyncIterable<GuestEntry>,
-    { keepKind = false }: { keepKind?: boolean } = {},
+    { keepKind = false, upper = false }: { keepKind?: boolean; upper?: boolean } = {},
   ): Promise<void> {
     const guest = await this.#open();
     const credit = new Credit();
     const body = new Records().add(TAG.path, Buffer.from(path));
     if (keepKind) body.add(TAG.keepKind);
+    if (upper) body.add(TAG.upper);
     const call = guest.call(METHOD.plant, body.encode(), { credit: (_, bytes) => credit.add(bytes) });
     call.result.then(
       () => credit.stop(),
       () => credit.stop(),
     );
     try {
-      await send(call, credit, encodeEntries(entries));
+      await send(call, credit, inPieces(encodeEntries(entries)));
     } catch (error) {
       call.cancel();
       await call.result.catch(() => {});
       throw error;
     }
     await call.result;
+  }
+
+  async sync(): Promise<void> {
+    const guest = await this.#open();
+    await guest.call(METHOD.sync, new Records().encode()).result;
   }
 }
 

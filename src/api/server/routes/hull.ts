@@ -12,4 +12,10 @@ export const hullRoutes: readonly Route[] = [
     const options = { reference, ...(mirror === undefined ? {} : { mirror }) };
     await exchange.jsonLines(engine.images.bootstrap(options, exchange.signal));
   }),
+  route('POST', '/hull/containers/{id}/convert', async (exchange, engine) => {
+    const isolation = exchange.query.given('isolation');
+    if (isolation === undefined) throw invalid('Cannot convert without "isolation": "container" or "vm"');
+    await engine.lifecycle.convert(exchange.parameter('id'), isolation);
+    exchange.empty();
+  }),
 ];
