@@ -1,6 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { conflict, EngineError, errnoCode, internal, invalid, messageOf } from '#/base/errors.ts';
+import {
+  conflict,
+  EngineError,
+  errnoCode,
+  internal,
+  invalid,
+  messageOf,
+  notImplemented,
+} from '#/base/errors.ts';
 import { UNFINISHED_CHECKPOINT } from '#/runtime/runtime.ts';
 import type { CheckpointCreateRequest, CheckpointSummary } from '#/wire/undescribed.ts';
 import type { Container } from './containers.ts';
@@ -163,7 +171,10 @@ function isUnfinished(directory: string): boolean {
 }
 
 function refuseUncheckpointable(container: Container, reference: string): void {
-  const { status } = container.record.state;
+  const { state, guestLink } = container.record;
+  const { status } = state;
+  if (guestLink !== undefined)
+    throw notImplemented('a microVM that shares a network with others cannot be checkpointed');
   if (status === 'paused') {
     throw conflict(`Container ${reference} is paused, unpause the container before checkpoint`);
   }

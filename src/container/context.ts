@@ -128,6 +128,11 @@ export class ContainerPaths {
     return path.join(this.#execRoot, 'netns', shortId(id));
   }
 
+  /** Of a guest that shares a network: the namespace that is shared, or the one between, of which `netns` is the other. */
+  secondNetns(id: string): string {
+    return `${this.netns(id)}.second`;
+  }
+
   get namespaces(): string {
     return path.join(this.#execRoot, 'netns');
   }

@@ -1,5 +1,6 @@
 import type { ContainerConfig, EndpointSettings, HostConfig } from '#/wire/generated.ts';
 import type { Endpoint } from '#/network/driver.ts';
+import type { GuestLink } from '#/network/guest-link.ts';
 import type { Digest } from '#/oci/digest.ts';
 import type { IdMapping } from '#/oci/id-mapping.ts';
 
@@ -29,6 +30,8 @@ export interface ContainerRecord {
   networks: Record<string, EndpointSettings>;
   /** What the network drivers hold for the running container, so that it can be given back after a restart. */
   endpoints: Endpoint[];
+  /** Likewise, of a guest with a kernel of its own that shares a network namespace. */
+  guestLink?: GuestLink | undefined;
   restartCount: number;
   /** Name of the runtime that runs it. */
   runtime: string;

@@ -99,6 +99,16 @@ function keepNetns(fd: number, path: string): void {
   }
 }
 
+/** Keeps the namespace of another path, `/proc/PID/ns/net` or one that is kept, at a path of its own. */
+export function shareNetns(from: string, path: string): void {
+  const fd = openSync(from, 'r');
+  try {
+    keepNetns(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Forgets the namespace; the kernel takes it and its links away when its last process or descriptor has gone. */
 export function removeNetns(path: string): void {
   unmount(path, { lazy: true });

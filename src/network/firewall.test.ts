@@ -11,18 +11,19 @@ test('tableText() drops what comes to a bridge unasked, after all that may', () 
   assert.deepEqual(rules, [
     'oifname "hull0" ct state established,related accept',
     'oifname "hull0" ct status dnat accept',
+    'iifname "hvm*" oifname "hull0" accept',
     'iifname "hull0" oifname "hull0" accept',
     'oifname "hull0" drop',
     'ip saddr 172.17.0.0/16 oifname "hull0" ct status dnat masquerade',
     'ip saddr 127.0.0.0/8 oifname "hull0" masquerade',
   ]);
-  assert.match(text, /ip saddr 172\.17\.0\.0\/16 oifname != "hull0" masquerade/);
+  assert.match(text, /ip saddr 172\.17\.0\.0\/16 oifname != "hull0" oifname != "hvm\*" masquerade/);
 });
 
 test('tableText() leaves out what --icc=false and --ip-masq=false forbid', () => {
   const text = tableText('hull', [{ ...bridge, icc: false, masquerade: false }]);
   assert.doesNotMatch(text, /iifname "hull0" oifname "hull0" accept/);
-  assert.doesNotMatch(text, /oifname != "hull0" masquerade/);
+  assert.doesNotMatch(text, /" masquerade\nip saddr 172\.17\.0\.0\/16 oifname !=/);
 });
 
 test('instanceName() is short, and its own for every data root', () => {

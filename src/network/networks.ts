@@ -19,6 +19,8 @@ import { AddressPool } from './address-pool.ts';
 import { BridgeDriver, ipv4Of } from './bridge-driver.ts';
 import { PREDEFINED, predefinedNetwork } from './default-networks.ts';
 import type { Endpoint, NetworkRecord, PortRequest, PreparedEndpoint } from './driver.ts';
+import type { GuestLink } from './guest-link.ts';
+import { GuestLinks } from './guest-links.ts';
 import { interfaceNameOf } from './endpoint-options.ts';
 import { macOfAddress, parseMac } from './mac-address.ts';
 import { type NetworkOptions, networkOptions } from './network-options.ts';
@@ -58,6 +60,8 @@ export class Networks {
   readonly #logger: Logger;
   readonly #options: NetworkOptions;
   readonly #bridge: BridgeDriver;
+  /** Of guests that share a network namespace with others. */
+  readonly guestLinks: GuestLinks;
   readonly #pools = new Map<string, AddressPool>();
   readonly #pruning: PruneTurn;
   readonly #spareNetns = new SpareNetns<PreparedEndpoint | undefined>();
@@ -74,13 +78,18 @@ export class Networks {
     this.#logger = o.logger;
     this.#options = networkOptions(o.options);
     this.#bridge = new BridgeDriver(this.#options, o.logger);
+    this.guestLinks = new GuestLinks(this.#options, o.logger);
   }
 
   /**
    * Brings the host to what the records say: bridge, addresses, packet rules, ports. To be called once, before anything
-   * else. `running` names the endpoints of containers that run; all others are forgotten.
+   * else. `running` and `links` are the endpoints and guests' links of containers that run; all others are forgotten.
    */
-  async restore(running: readonly Pick<Endpoint, 'endpointId'>[] = []): Promise<void> {
+  async restore(
+    running: readonly Pick<Endpoint, 'endpointId'>[] = [],
+    links: readonly GuestLink[] = [],
+  ): Promise<void> {
+    this.guestLinks.restore(links);
     const alive = new Set(running.map(({ endpointId }) => endpointId));
     for (const { endpointId } of this.#records.endpoints()) {
       if (!alive.has(endpointId)) this.#records.removeEndpoint(endpointId);
@@ -217,6 +226,7 @@ export class Networks {
   /** Before the daemon ends: running containers keep their network; ports served by the daemon itself stop. */
   close(): void {
     this.#spareNetns[Symbol.dispose]();
+    this.guestLinks.stop();
     this.#bridge.close({ removeRules: false });
   }
 

@@ -65,6 +65,41 @@ export interface GuestOptions {
   privileged: boolean;
   /** Sources of bind mounts that are small files of the engine's: the guest has copies, which `writeFile` renews. */
   files: readonly string[];
+  /** A network that was laid to the guest; without it the guest takes what is in its network namespace. */
+  network?: GuestNetwork;
+}
+
+/** A network as a guest has it. */
+export interface GuestNetwork {
+  interfaces: readonly GuestInterface[];
+  routes: readonly GuestRoute[];
+  /** Addresses, or networks with a prefix, that lead to another at which the guest finds what is outside, unless somebody in it has them. */
+  standIns?: readonly (readonly [there: string, standIn: string])[];
+}
+
+/** A socket that waits for others, at one address or, by `0.0.0.0` or `::`, at all. */
+export interface Listener {
+  protocol: 'tcp' | 'udp';
+  address: string;
+  port: number;
+}
+
+export interface GuestInterface {
+  name: string;
+  mac: string;
+  mtu: number;
+  /** `172.17.0.2/16`. */
+  addresses: readonly string[];
+  /** The tap interface through which the guest has it. */
+  tap: string;
+}
+
+export interface GuestRoute {
+  /** `0.0.0.0/0`. */
+  destination: string;
+  /** Nothing for what is on the link itself. */
+  gateway: string;
+  link: string;
 }
 
 /** A user as clients name it (`name`, `1000:1000`) and further groups, for the guest to look up. */
@@ -249,6 +284,10 @@ export interface Task {
   stats(): Promise<TaskStats>;
   /** Calls back when processes of it were killed for want of memory while it runs. Dispose to stop. */
   watchOomKills(listener: () => void): Disposable;
+  /** Calls `listener` with all that wait for others at ports, first and when that has changed, where only the container's own kernel knows. */
+  watchListeners?(listener: (listeners: Listener[]) => void): Disposable;
+  /** Lets the guest find what is outside at addresses that it has itself, as GuestNetwork.standIns does from the start. */
+  shareNetwork?(standIns: NonNullable<GuestNetwork['standIns']>): Promise<void>;
   /** Host pids of the container's processes. */
   pids(): Promise<number[]>;
   /** Applies changed limits: the `linux.resources` object of the runtime specification. */

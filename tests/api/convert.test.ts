@@ -179,7 +179,7 @@ onEveryEngine(
       await convert(api, id, 'container');
       await api.get(`/containers/${id}/json`).is(200, { State: { Running: true } });
       for (const HostConfig of [
-        { NetworkMode: 'host' },
+        { IpcMode: 'host' },
         { PidMode: 'host' },
         { Devices: [{ PathOnHost: '/dev/null', PathInContainer: '/dev/x', CgroupPermissions: 'r' }] },
       ]) {

@@ -1,7 +1,7 @@
 import { invalid, notImplemented } from '#/base/errors.ts';
 import type { Runtime } from '#/runtime/runtime.ts';
 import type { HostConfig } from '#/wire/generated.ts';
-import { parseIpcMode, parseNamespaceMode, parseNetworkMode } from '../namespace-modes.ts';
+import { parseIpcMode, parseNamespaceMode } from '../namespace-modes.ts';
 
 /**
  * The runtime behind which a container is to be isolated: the one that is named, else what `--isolation` asks for: `vm` is a kernel of
@@ -42,8 +42,6 @@ export function refuseHostKernelOptions(host: HostConfig): void {
   const ipc = parseIpcMode(host.IpcMode).kind;
   if (ipc === 'host' || ipc === 'container') refuse(`--ipc ${host.IpcMode}`, shared);
   if (parseNamespaceMode('UTS', host.UTSMode).kind !== 'private') refuse('--uts host', shared);
-  const network = parseNetworkMode(host.NetworkMode).kind;
-  if (network === 'host' || network === 'container') refuse(`--network ${host.NetworkMode}`, shared);
   if (host.Devices?.length || host.DeviceCgroupRules?.length || host.DeviceRequests?.length) {
     refuse('devices of the host', 'the guest sees only those that QEMU makes for it');
   }

@@ -1,6 +1,6 @@
 import { notImplemented } from '#/base/errors.ts';
 import { CAPABILITIES } from '#/oci/capabilities.ts';
-import type { GuestOptions, Runtime } from '#/runtime/runtime.ts';
+import type { GuestNetwork, GuestOptions, Runtime } from '#/runtime/runtime.ts';
 import type { ContainerContext } from '../context.ts';
 import type { ContainerRecord } from '../record.ts';
 import type { SpecHost } from './spec.ts';
@@ -13,6 +13,7 @@ export function guestOptions(
   context: ContainerContext,
   record: ContainerRecord,
   etcFiles: readonly string[],
+  network?: GuestNetwork,
 ): GuestOptions {
   const { layers, disk } = context.snapshotter.mounts(record.id);
   const files = layers.map(({ file }) => file);
@@ -25,6 +26,7 @@ export function guestOptions(
     user: { user: record.config.User ?? '', groups: record.hostConfig.GroupAdd ?? [] },
     privileged: record.hostConfig.Privileged ?? false,
     files: etcFiles,
+    ...(network === undefined ? {} : { network }),
   };
 }
 

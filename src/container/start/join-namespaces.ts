@@ -8,16 +8,20 @@ import type { WantedNetworks } from '#/network/networks.ts';
 import { parsePortBindings } from '#/network/port-bindings.ts';
 import { type IdMapping, mappingKey } from '#/oci/id-mapping.ts';
 import type { NamespaceType } from '#/oci/runtime-spec.ts';
+import type { GuestNetwork } from '#/runtime/runtime.ts';
 import type { Container } from '../containers.ts';
 import type { ContainerContext } from '../context.ts';
 import { parseIpcMode, parseNamespaceMode, parseNetworkMode } from '../namespace-modes.ts';
 import { type ContainerRecord, isRunning } from '../record.ts';
+import { layGuestLink, openToOthers } from './guest-network.ts';
 import { makeSharedMemory, type SharedMemory, sharedMemoryOf } from './shared-memory.ts';
 
 export interface JoinedNamespaces {
   /** Those that exist already, by path; `host` for none of its own. */
   namespaces: Partial<Record<NamespaceType, string>>;
   sharedMemory: SharedMemory;
+  /** What a guest that shares a network is to have of it. */
+  guestNetwork?: GuestNetwork;
 }
 
 /** The namespaces that are not the runtime's to make: the network's, user namespaces, and those of the host and of other containers. */
@@ -25,7 +29,7 @@ export async function joinNamespaces(
   context: ContainerContext,
   container: Container,
   undo: AsyncDisposableStack,
-  formerAddresses: Record<string, string> = {},
+  options: { isGuest: boolean; formerAddresses?: Record<string, string> },
 ): Promise<JoinedNamespaces> {
   const { record } = container;
   const { hostConfig } = record;
@@ -38,9 +42,12 @@ export async function joinNamespaces(
   const network = parseNetworkMode(hostConfig.NetworkMode);
   const target =
     network.kind === 'container' ? networkOwner(context, container, network.reference) : undefined;
+  if (target !== undefined) await openToOthers(context, target);
   const joined = [target, ipc.target, pid.target].filter((each) => each !== undefined);
   refuseOtherMappings(record, joined);
-  const ownsNetns = hasOwnNetns(record);
+  const isShared = !hasOwnNetns(record);
+  // A guest is beside the namespace that it shares.
+  const ownsNetns = options.isGuest || !isShared;
   let prepared: PreparedEndpoint | undefined;
   if (record.idMapping === undefined) {
     if (ownsNetns) prepared = makeNetns(context, record, undo);
@@ -48,16 +55,27 @@ export async function joinNamespaces(
     namespaces.user = await joinUserNamespace(context, record, record.idMapping, joined[0], ownsNetns, undo);
   }
   if (target !== undefined) {
-    namespaces.network = namespaceOf(target, 'net');
+    namespaces.network = networkOf(target);
     record.config.Hostname = target.record.config.Hostname;
     record.config.Domainname = target.record.config.Domainname;
   } else {
-    namespaces.network = ownsNetns ? context.paths.netns(record.id) : 'host';
+    namespaces.network = isShared ? 'host' : context.paths.netns(record.id);
     if (!record.config.NetworkDisabled) {
+      const { formerAddresses = {} } = options;
       await connectNetworks(context, container, undo, { prepared, formerAddresses });
     }
   }
-  return { namespaces, sharedMemory: ipc.sharedMemory };
+  const joinedSoFar = { namespaces, sharedMemory: ipc.sharedMemory };
+  if (!options.isGuest || !isShared) return joinedSoFar;
+  const guestNetwork = layGuestLink(context, record, namespaces.network, undo);
+  namespaces.network = context.paths.netns(record.id);
+  return { ...joinedSoFar, guestNetwork };
+}
+
+/** A guest is not in the namespace that it shares. `host` when that is the host's. */
+function networkOf(target: Container): string {
+  const { guestLink } = target.record;
+  return guestLink === undefined ? namespaceOf(target, 'net') : (guestLink.netns ?? 'host');
 }
 
 /** Who shares a namespace with another container must share its user namespace: the other belongs to that. */

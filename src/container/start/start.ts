@@ -60,6 +60,7 @@ export async function startContainer(
     Object.assign(record.state, { status: 'exited', exitCode, error: failure.message, pid: 0 });
     if (record.state.startedAt.startsWith('0001')) record.state.status = 'created';
     record.endpoints = [];
+    record.guestLink = undefined;
     container.task = undefined;
     context.containers.save(container);
     for (const pending of container.pendingAttaches) pending.reject(failure);
@@ -96,7 +97,10 @@ async function run(
     undo.defer(() => context.rootfs.unmount(id));
     phases.mark('rootfs');
   }
-  const { namespaces, sharedMemory } = await joinNamespaces(context, container, undo, checkpoint?.addresses);
+  const { namespaces, sharedMemory, guestNetwork } = await joinNamespaces(context, container, undo, {
+    isGuest,
+    ...(checkpoint === undefined ? {} : { formerAddresses: checkpoint.addresses }),
+  });
   phases.mark('network');
   const { mounts, passages } = await readyMounts(context, record, undo);
   using _ = passages;
@@ -105,8 +109,7 @@ async function run(
   const user = isGuest
     ? UNKNOWN_USER
     : lookupUser(rootfs, record.config.User ?? '', record.hostConfig.GroupAdd);
-  const network = parseNetworkMode(record.hostConfig.NetworkMode);
-  const etcOwner = network.kind === 'container' ? networkTarget(context, network.reference).id : id;
+  const etcOwner = etcOwnerOf(context, record);
   const links = liveLinks(context, record);
   if (etcOwner === id) writeEtcFiles(context, record, links);
   const etcFiles = {
@@ -155,7 +158,9 @@ async function run(
 
   const io = await taskIo(context, container);
   const from = checkpoint === undefined ? {} : { checkpoint: checkpoint.directory };
-  const guest = isGuest ? { guest: guestOptions(context, record, Object.values(etcFiles)) } : {};
+  const guest = isGuest
+    ? { guest: guestOptions(context, record, Object.values(etcFiles), guestNetwork) }
+    : {};
   const task = await runtime.create({ id, bundle, spec, directory, io, ...from, ...guest });
   undo.defer(() => task.remove());
   phases.mark('monitor');
@@ -189,6 +194,13 @@ async function run(
   context.containers.save(container);
   await updateParentsHosts(context, record);
   publish(context.events, container, 'start');
+}
+
+/** Whose files in /etc it has: at the end of a chain of shared networks. */
+function etcOwnerOf(context: ContainerContext, { id, hostConfig }: ContainerRecord): string {
+  const network = parseNetworkMode(hostConfig.NetworkMode);
+  if (network.kind !== 'container') return id;
+  return etcOwnerOf(context, networkTarget(context, network.reference).record);
 }
 
 /** What mounts and the process need in the root filesystem. */

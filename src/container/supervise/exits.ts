@@ -9,6 +9,7 @@ import { type ContainerContext, publish } from '../context.ts';
 import type { Health } from './health.ts';
 import { removeContainer } from '../remove.ts';
 import { decideRestart } from './restart-policy.ts';
+import { publishListeners } from '../start/guest-network.ts';
 import { releaseSharedMemory } from '../start/shared-memory.ts';
 import { startContainer } from '../start/start.ts';
 
@@ -35,6 +36,7 @@ export class Exits {
         task.watchOomKills(() => this.#onOomKill(container)),
       );
     }
+    if (container.record.guestLink !== undefined) publishListeners(this.#context, task);
     void this.#await(container, task);
   }
 
@@ -171,8 +173,11 @@ export async function releaseRun(
   const { record } = container;
   for (const endpoint of record.endpoints) await context.networks.disconnect(endpoint);
   record.endpoints = [];
+  if (record.guestLink !== undefined) context.networks.guestLinks.close(record.guestLink);
+  record.guestLink = undefined;
   phases?.mark('disconnect');
   removeNetns(context.paths.netns(record.id));
+  removeNetns(context.paths.secondNetns(record.id));
   if (record.idMapping !== undefined) removeNamespace(context.paths.userns(record.id));
   phases?.mark('netns');
   for (const settings of Object.values(record.networks)) forgetAddresses(settings);

@@ -15,6 +15,7 @@ import { type Exits, releaseRun } from './exits.ts';
 import { isRunning } from '../record.ts';
 import { removeContainer } from '../remove.ts';
 import { startsWithEngine } from './restart-policy.ts';
+import { restoreGuestNetwork } from '../start/guest-network.ts';
 import { runtimeOf, startContainer } from '../start/start.ts';
 
 // What Docker records for a container whose end nobody saw.
@@ -40,7 +41,9 @@ export async function restoreContainers(context: ContainerContext, exits: Exits)
   }
   // Addresses and ports of what runs are taken before anything new asks for one.
   const endpoints = [...found.keys()].flatMap((container) => container.record.endpoints);
-  await context.networks.restore(endpoints);
+  const links = [...found.keys()].flatMap((container) => container.record.guestLink ?? []);
+  await context.networks.restore(endpoints, links);
+  for (const { record } of found.keys()) restoreGuestNetwork(context, record);
   // Before anything that has ended gives its volumes back.
   for (const { record } of found.keys()) {
     for (const { type, name = '' } of record.mounts) {
@@ -178,7 +181,7 @@ async function isAlive(task: Task): Promise<boolean> {
 function sweepOrphans(context: ContainerContext): void {
   const { containers, paths, rootfs } = context;
   const known = containers.all();
-  const namespaces = new Set(known.map(({ id }) => paths.netns(id)));
+  const namespaces = new Set(known.flatMap(({ id }) => [paths.netns(id), paths.secondNetns(id)]));
   for (const name of entries(paths.namespaces)) {
     const file = path.join(paths.namespaces, name);
     if (!namespaces.has(file)) removeNetns(file);

@@ -3,6 +3,7 @@ import type { NetlinkRequest } from './socket.ts';
 
 /* include/uapi/linux/{rtnetlink,pkt_sched,pkt_cls}.h, tc_act/tc_mirred.h */
 const RTM_NEWQDISC = 36;
+const RTM_DELQDISC = 37;
 const RTM_NEWTFILTER = 44;
 const TC_H_INGRESS = 0xfffffff1;
 const INGRESS_HANDLE = 0xffff0000;
@@ -51,6 +52,16 @@ export function redirectRequests(from: number, to: number): NetlinkRequest[] {
       what: `redirect link ${from} to ${to}`,
     },
   ];
+}
+
+/** What comes in at a link is its own again. */
+export function stopRedirectRequest(from: number): NetlinkRequest {
+  return {
+    type: RTM_DELQDISC,
+    flags: 0,
+    payload: Buffer.concat([header(from, INGRESS_HANDLE, TC_H_INGRESS, 0), text(TCA_KIND, 'ingress')]),
+    what: `let go what comes in at link ${from}`,
+  };
 }
 
 /** `struct tcmsg`. */

@@ -1,6 +1,6 @@
 import { notImplemented } from '#/base/errors.ts';
 import type { RuntimeMount, RuntimeSpec } from '#/oci/runtime-spec.ts';
-import type { GuestRoute } from './guest-network.ts';
+import type { GuestNetwork, GuestRoute } from '../runtime.ts';
 import { guestLimits } from './guest-limits.ts';
 import { Records, TAG } from './records.ts';
 
@@ -23,6 +23,7 @@ export interface GuestSetup {
     addresses: readonly string[];
   }[];
   routes: readonly GuestRoute[];
+  standIns: NonNullable<GuestNetwork['standIns']>;
   /** Source of a bind mount on the host -> where the guest has it. */
   sources: ReadonlyMap<string, string>;
   /** What the engine keeps up to date: name -> content. */
@@ -54,6 +55,7 @@ export function configureBody(spec: RuntimeSpec, setup: GuestSetup): Buffer {
   for (const place of setup.layers) body.text(TAG.layer, place);
   body.text(TAG.top, setup.top).add(TAG.capacity);
   if (setup.share !== undefined) body.text(TAG.share, setup.share);
+  for (const standIn of setup.standIns) body.texts(TAG.standIn, standIn);
   if (spec.hostname !== undefined) body.text(TAG.hostname, spec.hostname);
   for (const [name, value] of Object.entries(spec.linux.sysctl ?? {})) {
     if (name === 'kernel.domainname') body.text(TAG.domainname, value);

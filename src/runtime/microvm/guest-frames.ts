@@ -27,6 +27,7 @@ export const METHOD = {
   suspend: 0x0e,
   resume: 0x0f,
   restore: 0x10,
+  share: 0x11,
   // hull-vm answers these itself.
   started: 0x80,
   signal: 0x81,

@@ -6,37 +6,14 @@ import { listLinks, setLink, findLink } from '#/host/netlink/links.ts';
 import { listRoutes } from '#/host/netlink/routes.ts';
 import { NetlinkSocket } from '#/host/netlink/socket.ts';
 import { redirectRequests } from '#/host/netlink/traffic-control.ts';
-
-/** An interface that the guest takes over from its network namespace. */
-export interface TakenInterface {
-  name: string;
-  mac: string;
-  mtu: number;
-  /** `172.17.0.2/16`. */
-  addresses: string[];
-  /** The tap interface through which the guest has it. */
-  tap: string;
-}
-
-export interface GuestRoute {
-  /** `0.0.0.0/0`. */
-  destination: string;
-  /** Nothing for what is on the link itself. */
-  gateway: string;
-  link: string;
-}
-
-export interface TakenNetwork {
-  interfaces: TakenInterface[];
-  routes: GuestRoute[];
-}
+import type { GuestInterface, GuestNetwork } from '../runtime.ts';
 
 /**
  * Hands a network namespace's interfaces to a guest: addresses and routes are taken from them and told, and frames go through a tap
  * interface beside each. So whatever network a container can have, a guest has it too, and nobody outside sees a difference. The
  * namespace is the container's own, and used for nothing else.
  */
-export function takeNetwork(netns: string): TakenNetwork {
+export function takeNetwork(netns: string): GuestNetwork {
   using socket = new NetlinkSocket(netns);
   const links = listLinks(socket).filter(({ kind, name }) => kind !== '' && name !== 'lo');
   const names = new Map(links.map(({ index, name }) => [index, name]));
@@ -46,7 +23,7 @@ export function takeNetwork(netns: string): TakenNetwork {
     if (name === undefined || (gateway === '' && prefixLength !== 0)) return [];
     return [{ destination: `${destination}/${prefixLength}`, gateway, link: name }];
   });
-  const interfaces = links.map(({ index, name, mac, mtu }, order): TakenInterface => {
+  const interfaces = links.map(({ index, name, mac, mtu }, order): GuestInterface => {
     const tap = `tap${order}`;
     makeTap(netns, tap);
     silence(netns, [name, tap]);

@@ -19,6 +19,7 @@ const SETUP: GuestSetup = {
   top: '0000:00:04.1',
   interfaces: [],
   routes: [],
+  standIns: [],
   sources: new Map([['/etc-on-host/hosts', '/run/hull/files/hosts']]),
   files: new Map([['hosts', Buffer.from('127.0.0.1 localhost\n')]]),
 };

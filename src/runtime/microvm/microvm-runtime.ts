@@ -41,6 +41,7 @@ const SHARING_CAPABILITIES = [
   'CAP_SYS_CHROOT',
 ];
 const SHARED_FILES = 2 ** 20;
+const NO_NETWORK = { interfaces: [], routes: [] };
 /** More than QEMU has, and virtiofsd, and a hull-vm for each of 1024 execs. */
 const MOST_THREADS = 2048;
 
@@ -103,7 +104,7 @@ export class MicrovmRuntime implements Runtime {
       chownSync(shared, owner.uid, owner.gid);
       if (from !== undefined) await copyDisk(from.disk, restored);
       const netns = spec.linux.namespaces.find(({ type }) => type === 'network')?.path;
-      const network = netns === undefined ? { interfaces: [], routes: [] } : takeNetwork(netns);
+      const network = guest.network ?? (netns === undefined ? NO_NETWORK : takeNetwork(netns));
       const filter = spec.linux.seccomp && this.#filter(spec.linux.seccomp);
       const plan = planVm({
         hold,

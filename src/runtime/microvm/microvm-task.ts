@@ -11,6 +11,7 @@ import type {
   ExecTask,
   Exit,
   GuestProcess,
+  Listener,
   Task,
   TaskStats,
   TerminalSize,
@@ -18,6 +19,7 @@ import type {
 import { GuestTree } from './guest-tree.ts';
 import { ExecStatus } from './exec-status.ts';
 import { GuestConnection } from './guest-connection.ts';
+import { parseListeners } from './guest-listeners.ts';
 import { parseGuestProcesses } from './guest-processes.ts';
 import { guestStats } from './guest-stats.ts';
 import { sandboxMemory } from './memory-size.ts';
@@ -53,6 +55,9 @@ export interface VmFile extends Machine {
 const SIGKILL = 9;
 const START_POLL_MS = 5;
 const EVENT_OOM = 2;
+const EVENT_LISTENING = 3;
+/** Before the guest is asked again, where hull-vm no longer listened. */
+const LISTENERS_RETRY_MS = 1000;
 /** A guest that lives ends a process at once, and has its disk to write. */
 const KILL_DEADLINE_MS = 10_000;
 const LIMIT_DEADLINE_MS = 15_000;
@@ -207,18 +212,54 @@ export class MicrovmTask implements Task {
 
   watchOomKills(listener: () => void): Disposable {
     const stopped = new AbortController();
-    void this.#watch(listener, stopped.signal).catch(() => {});
+    const onEvent = (kind: number): void => {
+      if (kind === EVENT_OOM) listener();
+    };
+    void this.#watch(Buffer.alloc(0), onEvent, stopped.signal).catch(() => {});
     return { [Symbol.dispose]: () => stopped.abort() };
   }
 
-  async #watch(listener: () => void, signal: AbortSignal): Promise<void> {
+  watchListeners(listener: (listeners: Listener[]) => void): Disposable {
+    const stopped = new AbortController();
+    const onEvent = (kind: number, payload: Buffer): void => {
+      if (kind === EVENT_LISTENING) listener(parseListeners(payload.toString('latin1')));
+    };
+    void this.#watchAlways(new Records().add(TAG.listeners).encode(), onEvent, stopped.signal);
+    void this.exited.then(() => stopped.abort());
+    return { [Symbol.dispose]: () => stopped.abort() };
+  }
+
+  async shareNetwork(standIns: readonly (readonly [string, string])[]): Promise<void> {
+    const body = new Records();
+    for (const standIn of standIns) body.texts(TAG.standIn, standIn);
     const guest = await this.#guest();
-    const call = guest.call(METHOD.events, Buffer.alloc(0), {
-      event: (kind) => {
-        if (kind === EVENT_OOM && !signal.aborted) listener();
+    await withDeadline(guest.call(METHOD.share, body.encode()).result, TEXT_DEADLINE_MS);
+  }
+
+  async #watchAlways(
+    body: Buffer,
+    onEvent: (kind: number, payload: Buffer) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await this.#watch(body, onEvent, signal).catch(() => {});
+      await sleep(LISTENERS_RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  async #watch(
+    body: Buffer,
+    onEvent: (kind: number, payload: Buffer) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const guest = await this.#guest();
+    const call = guest.call(METHOD.events, body, {
+      event: (kind, payload) => {
+        if (!signal.aborted) onEvent(kind, payload);
       },
     });
     signal.addEventListener('abort', () => call.cancel());
+    if (signal.aborted) call.cancel();
     await call.result;
   }
 

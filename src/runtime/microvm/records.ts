@@ -22,6 +22,7 @@ export const TAG = {
   init: 0x13,
   capacity: 0x14,
   hardware: 0x15,
+  standIn: 0x16,
   // RUN
   args: 0x20,
   env: 0x21,

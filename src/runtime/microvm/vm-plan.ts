@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { RuntimeRlimit, RuntimeSpec } from '#/oci/runtime-spec.ts';
-import type { CreateTaskOptions, GuestOptions } from '../runtime.ts';
+import type { CreateTaskOptions, GuestNetwork, GuestOptions } from '../runtime.ts';
 import {
   configureBody,
   restoreBody,
@@ -10,7 +10,6 @@ import {
   GUEST_SHARES,
   INIT_IN_CONTAINER,
 } from './configure-body.ts';
-import type { TakenNetwork } from './guest-network.ts';
 import { SANDBOX } from './installation.ts';
 import { PciSlots } from './pci-slots.ts';
 import {
@@ -41,7 +40,7 @@ export interface PlanInputs {
   checkpoint: string | undefined;
   /** Whose QEMU and hull-vm are. */
   owner: { uid: number; gid: number };
-  network: TakenNetwork;
+  network: GuestNetwork;
   /** For the main process in the guest, and for QEMU. */
   filter: Buffer | undefined;
   qemuFilter: Buffer;
@@ -114,6 +113,7 @@ export function planVm(inputs: PlanInputs): VmPlan {
       addresses,
     })),
     routes: network.routes,
+    standIns: network.standIns ?? [],
     sources,
     files,
   });

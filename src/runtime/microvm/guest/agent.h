@@ -180,7 +180,7 @@ void container_tear_down(void);
 int container_open_root(const struct records *body);
 
 /* configure.c, sync.c and so on: what workers do. */
-work configure, suspend, resume, restore, limit, stats, memory, processes, signal_all, write_file, synchronise, tree, plant;
+work configure, suspend, resume, restore, limit, stats, memory, processes, signal_all, write_file, synchronise, tree, plant, share;
 
 /* configure.c */
 void set_clock(const struct records *body);
@@ -191,7 +191,12 @@ void configure_root(const struct records *body);
 void configure_network(const struct records *body);
 /* As it is told now, whatever it was. */
 void configure_network_anew(const struct records *body);
+/* stand_ins.c: which addresses lead out of the guest; the container's cgroup is there. */
+void configure_stand_ins(const struct records *body);
 void file_write(const struct record *record);
+
+/* network.c: an address, with a prefix or, when it has none, all of its bits. False when it is neither family's. */
+bool parse_address(const char *text, uint8_t *family, uint8_t bytes[16], uint8_t *prefix);
 
 /* init_layer.c */
 void init_layer_make(const char *path);

@@ -27,6 +27,7 @@ struct method_entry {
 static const enum tag configure_tags[] = {
 	TAG_TIME, TAG_ENTROPY, TAG_RESCAN, TAG_LAYER, TAG_TOP, TAG_SHARE, TAG_INTERFACE, TAG_ROUTE, TAG_HOSTNAME, TAG_DOMAINNAME,
 	TAG_SYSCTL, TAG_FILE, TAG_MOUNT, TAG_MASKED, TAG_READONLY, TAG_DEVICE, TAG_ROOT_READONLY, TAG_CGROUP, TAG_INIT, TAG_CAPACITY,
+	TAG_STAND_IN,
 };
 static const enum tag run_tags[] = {
 	TAG_ARGS, TAG_ENV, TAG_CWD, TAG_USER, TAG_GROUPS, TAG_TERMINAL, TAG_STDIN, TAG_CAPABILITIES, TAG_RLIMIT, TAG_NO_NEW_PRIVILEGES,
@@ -42,6 +43,7 @@ static const enum tag restore_tags[] = {
 	TAG_ENTROPY, TAG_RESCAN, TAG_INTERFACE, TAG_HARDWARE, TAG_ROUTE, TAG_FILE, TAG_CGROUP,
 };
 static const enum tag events_tags[] = { TAG_LISTENERS };
+static const enum tag share_tags[] = { TAG_STAND_IN };
 
 #define TAGS(tags) tags, sizeof tags / sizeof *tags
 
@@ -62,6 +64,7 @@ static const struct method_entry methods[] = {
 	[METHOD_SUSPEND] = { suspend, NULL, 0 },
 	[METHOD_RESUME] = { resume, TAGS(resume_tags) },
 	[METHOD_RESTORE] = { restore, TAGS(restore_tags) },
+	[METHOD_SHARE] = { share, TAGS(share_tags) },
 };
 
 struct records call_body(const struct call *call)
@@ -212,7 +215,7 @@ static void open_call(const struct frame *frame)
 	call->status_fd = call->in.fd = call->out[0].fd = call->out[1].fd = -1;
 	call->in.credit = FIRST_CREDIT;
 	call->out[0].credit = call->out[1].credit = FIRST_CREDIT;
-	if (call->method < METHOD_CONFIGURE || call->method > METHOD_RESTORE)
+	if (call->method < METHOD_CONFIGURE || call->method > METHOD_SHARE)
 		call_fail(call, ENOSYS, "no method 0x%02x", call->method);
 	else if (call_count > CALLS_MOST || body_bytes + call->body_length > BODIES_MOST)
 		call_fail(call, EAGAIN, "too many calls at a time");

@@ -97,6 +97,7 @@ void configure(const struct records *body)
 	configure_cgroup(body);
 	sysctls_write(body, true);
 	configure_network(body);
+	configure_stand_ins(body);
 }
 
 void restore(const struct records *body)

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 200, LISTENING_MOST = PAYLOAD_MOST - 256, TABLE_MOST = 1 << 20 };
+/* TCP_LISTEN, and TCP_CLOSE: a socket of UDP that anybody may send to. */
+enum { LISTEN = 0x0a, UNCONNECTED = 0x07 };
 
 static int oom_file = -1;
 static bool oom_changed;
@@ -26,7 +28,7 @@ void events_start(struct call *call)
 }
 
 /* Addresses are words of the host's byte order. */
-static void add_listeners(struct text *text, const char *path, int family)
+static void add_listeners(struct text *text, const char *protocol, const char *path, unsigned waiting)
 {
 	struct text table = { 0 };
 	if (!text_read_file(&table, path, TABLE_MOST) || table.data == NULL)
@@ -36,12 +38,13 @@ static void add_listeners(struct text *text, const char *path, int family)
 		char hex[33], address[INET6_ADDRSTRLEN];
 		unsigned port, state;
 		uint32_t words[4] = { 0 };
-		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", hex, &port, &state) != 3 || state != 0x0a)
+		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x", hex, &port, &state) != 3 || state != waiting)
 			continue;
 		for (size_t i = 0; i < strlen(hex) / 8; i++)
 			sscanf(hex + 8 * i, "%8x", &words[i]);
+		int family = strlen(hex) == 8 ? AF_INET : AF_INET6;
 		if (inet_ntop(family, words, address, sizeof address) != NULL && text->length < LISTENING_MOST)
-			text_format(text, "tcp %s %u\n", address, port);
+			text_format(text, "%s %s %u\n", protocol, address, port);
 	}
 	free(table.data);
 }
@@ -50,9 +53,11 @@ static void look_at_listeners(struct call *call)
 {
 	struct text text = { 0 };
 	text_add(&text, "", 0);
-	add_listeners(&text, "/proc/net/tcp", AF_INET);
-	add_listeners(&text, "/proc/net/tcp6", AF_INET6);
-	if (strcmp(text.data, call->listening == NULL ? "" : call->listening) == 0) {
+	add_listeners(&text, "tcp", "/proc/net/tcp", LISTEN);
+	add_listeners(&text, "tcp", "/proc/net/tcp6", LISTEN);
+	add_listeners(&text, "udp", "/proc/net/udp", UNCONNECTED);
+	add_listeners(&text, "udp", "/proc/net/udp6", UNCONNECTED);
+	if (call->listening != NULL && strcmp(text.data, call->listening) == 0) {
 		free(text.data);
 		return;
 	}

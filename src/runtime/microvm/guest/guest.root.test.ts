@@ -336,9 +336,12 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     await using guest = await GuestAgent.configured();
     await guest.runIdle();
     const events = guest.call(METHOD.events, record(0x50));
-    const server = guest.run(['nc', '-l', '-p', '8080']);
     await events.until((call) => call.events.length > 0);
-    assert.match(events.events[0]?.payload.toString() ?? '', /^tcp (0\.0\.0\.0|::) 8080\n$/);
+    const server = guest.run(['nc', '-l', '-p', '8080']);
+    await events.until((call) => call.events.length > 1);
+    // What there is at first is told, too: nothing.
+    assert.equal(events.events[0]?.payload.toString(), '');
+    assert.match(events.events[1]?.payload.toString() ?? '', /^tcp (0\.0\.0\.0|::) 8080\n$/);
     server.send(FRAME.cancel);
     assert.equal(await server.code(), 137);
     await events.until((call) => call.events.at(-1)?.payload.length === 0);

@@ -77,8 +77,7 @@ static void set_link(int index, const char *name, uint32_t mtu, bool up)
 		fail(error, "cannot set up interface `%s`: %s", name != NULL ? name : "lo", strerror(error));
 }
 
-/* `text` is an address, with a prefix or, when it has none, all of its bits. False when it is neither family's. */
-static bool parse_address(const char *text, uint8_t *family, uint8_t bytes[16], uint8_t *prefix)
+bool parse_address(const char *text, uint8_t *family, uint8_t bytes[16], uint8_t *prefix)
 {
 	char host[64];
 	size_t length = strcspn(text, "/");

@@ -52,6 +52,7 @@ enum method {
 	METHOD_SUSPEND = 0x0e,
 	METHOD_RESUME = 0x0f,
 	METHOD_RESTORE = 0x10,
+	METHOD_SHARE = 0x11,
 	/* hull-vm's own */
 	METHOD_STARTED = 0x80,
 	METHOD_SIGNAL = 0x81,

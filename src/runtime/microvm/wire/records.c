@@ -32,6 +32,7 @@ static const struct {
 	[TAG_INIT] = { NOTHING, 0 },
 	[TAG_CAPACITY] = { NOTHING, 0 },
 	[TAG_HARDWARE] = { TEXTS, 2 },
+	[TAG_STAND_IN] = { TEXTS, 2 },
 	[TAG_ARGS] = { TEXTS, 1 },
 	[TAG_ENV] = { TEXTS, 0 },
 	[TAG_CWD] = { TEXT, 0 },
