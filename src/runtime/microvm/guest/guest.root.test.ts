@@ -283,7 +283,7 @@ suite('hull-agent', { skip: process.getuid?.() !== 0 }, () => {
     const memory = (await guest.call(METHOD.memory).result).answer.toString();
     assert.match(memory, /^meminfo MemTotal \d+\nmeminfo MemFree \d+\nmeminfo MemAvailable \d+\n$/);
     const processes = (await guest.call(METHOD.processes).result).answer.toString();
-    assert.match(processes, /^\d+ 0 1 \d+ \d+ \d+ \d+ \d+ \d+ 0 [RS] sleep\0sleep 1000\n$/);
+    assert.match(processes, /^\d+ 0 1 \d+ \d+ \d+ \d+ \d+ \d+ 0 [RSD] sleep\0sleep 1000\n$/);
     assert.equal((await guest.call(METHOD.signalAll, record(0x30, u32(9))).result).errno, 0);
     assert.equal(await main.code(), 137);
   });
