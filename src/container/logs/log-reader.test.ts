@@ -157,13 +157,27 @@ test('readLog() keeps to since and until, and skips a line that a crash cut off'
   assert.deepEqual(await texts(file, { until: at(2) }), range(1, 2));
 });
 
+/** Every file gets the next one's name, of so many rotated ones. */
+function rotate(file: string, rotated: number): void {
+  for (let number = rotated; number > 0; number--) {
+    for (const ending of ['', '.gz']) {
+      try {
+        renameSync(`${file}.${number}${ending}`, `${file}.${number + 1}${ending}`);
+      } catch {
+        // Not there.
+      }
+    }
+  }
+  renameSync(file, `${file}.1`);
+}
+
 test('readLog() follows through a rotation until the writer has ended, and misses nothing', async (t) => {
   const file = logFile(t);
   writeFileSync(file, line(0));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const { reading } = await follow(file, ended, 1);
   for (let n = 1; n <= 300; n++) {
-    if (n % 100 === 0) renameSync(file, `${file}.1`);
+    if (n % 100 === 0) rotate(file, 2);
     appendFileSync(file, line(n));
     if (n % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -178,16 +192,7 @@ test('readLog() follows through several rotations at once, compressed or not', a
   const { reading } = await follow(file, ended, 1);
   let n = 1;
   for (let rotations = 0; rotations < 4; rotations++) {
-    for (let number = 3; number > 0; number--) {
-      for (const ending of ['', '.gz']) {
-        try {
-          renameSync(`${file}.${number}${ending}`, `${file}.${number + 1}${ending}`);
-        } catch {
-          // Not there.
-        }
-      }
-    }
-    renameSync(file, `${file}.1`);
+    rotate(file, 3);
     // Later than what came before it by more than the clock of files is coarse.
     await sleep(10);
     writeFileSync(file, line(n++) + line(n++));
