@@ -40,5 +40,6 @@ export function guestHost({ host }: ContainerContext, runtime: Runtime): SpecHos
     hardLimits: {},
     oomScoreAdj: 0,
     canLowerOomScore: true,
+    ownKernel: true,
   };
 }

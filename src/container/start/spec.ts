@@ -34,6 +34,8 @@ export interface SpecHost extends ProcessLimitHost {
   capabilities: readonly string[];
   /** The AppArmor profile of containers that name none; undefined where the host has no AppArmor. */
   apparmorProfile?: string;
+  /** The kernel is the container's alone. */
+  ownKernel?: boolean;
 }
 
 /** What the steps before found out and made for this one start. */
@@ -109,7 +111,7 @@ export function containerSpec(record: ContainerRecord, inputs: SpecInputs, host:
     ...startResources(hostConfig),
     devices: [...(spec.linux.resources?.devices ?? []), ...rules],
   };
-  spec.linux.sysctl = sysctls(inputs, record);
+  spec.linux.sysctl = sysctls(inputs, record, host.ownKernel === true);
   spec.linux.rootfsPropagation = inputs.mounts.some((mount) => /shared|slave/.test(mount.propagation))
     ? inputs.mounts.some((mount) => mount.propagation.includes('shared'))
       ? 'rshared'
@@ -262,6 +264,7 @@ function isReadOnlyBelow(mount: MountPoint, { kernel }: SpecHost): boolean {
 function sysctls(
   inputs: SpecInputs,
   { config, hostConfig, idMapping }: ContainerRecord,
+  kernel: boolean,
 ): Record<string, string> {
   const { network, ipc, uts } = inputs.namespaces;
   // Not as the specification's `domainname`, which runc 1.1 does not know, except where only that way is open: to whoever is not
@@ -271,14 +274,14 @@ function sysctls(
     : {};
   checkSysctls(
     { ...domainname, ...hostConfig.Sysctls },
-    { network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' },
+    { kernel, network: network !== 'host', ipc: ipc !== 'host', uts: uts !== 'host' },
   );
   const wanted = { ...(idMapping === undefined ? domainname : {}), ...hostConfig.Sysctls };
   // Docker's: any process of a container may ping and listen below 1024; its namespace is its own. The kernel takes only groups that
   // the user namespace has.
   const lastGroup = idMapping === undefined ? 2 ** 31 - 1 : (idMapping.gids[0]?.size ?? 1) - 1;
   const own: Record<string, string> =
-    network === 'host'
+    network === 'host' && !kernel
       ? {}
       : { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': `0 ${lastGroup}` };
   return { ...own, ...wanted };

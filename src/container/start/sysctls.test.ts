@@ -16,6 +16,16 @@ test('checkSysctls() lets a container set what its namespaces keep for it', () =
   }
 });
 
+test('checkSysctls() lets a container with a kernel of its own set all of it but its name', () => {
+  const own = { kernel: true, network: false, ipc: false, uts: false };
+  for (const name of ['kernel.panic', 'vm.overcommit_memory', 'net.core.somaxconn', 'kernel.sem'])
+    assert.doesNotThrow(() => checkSysctls({ [name]: '1' }, own), name);
+  assert.throws(
+    () => checkSysctls({ 'kernel.hostname': 'x' }, own),
+    /conflicts with the OCI "hostname" field/,
+  );
+});
+
 test("checkSysctls() refuses what is the whole host's, and what belongs to a namespace that is the host's", () => {
   const table: [name: string, own: Parameters<typeof checkSysctls>[1], reason: string][] = [
     ['kernel.panic', ALL, 'is not in a separate kernel namespace'],

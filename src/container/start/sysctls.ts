@@ -7,8 +7,10 @@ const IPC = new Set(
   ),
 );
 
-/** Which namespaces a container has for itself, or shares with another container; not the host's. */
+/** What a container has for itself, or shares with another container; not the host's. */
 export interface OwnNamespaces {
+  /** All of it. */
+  kernel?: boolean;
   network: boolean;
   ipc: boolean;
   uts: boolean;
@@ -30,11 +32,12 @@ export function checkSysctls(sysctls: Readonly<Record<string, string>>, own: Own
 }
 
 function refusal(name: string, own: OwnNamespaces): string | undefined {
+  if (name === 'kernel.hostname') return 'is not allowed as it conflicts with the OCI "hostname" field';
+  if (own.kernel === true) return undefined;
   if (IPC.has(name) || name.startsWith('fs.mqueue.')) {
     return own.ipc ? undefined : 'is not allowed in the hosts ipc namespace';
   }
   if (name.startsWith('net.')) return own.network ? undefined : 'not allowed in host network namespace';
-  if (name === 'kernel.hostname') return 'is not allowed as it conflicts with the OCI "hostname" field';
   if (name === 'kernel.domainname' && own.uts) return undefined;
   return 'is not in a separate kernel namespace';
 }
