@@ -20,6 +20,7 @@ import { run } from '#/host/process.ts';
 import type { LogTarget, SyslogDestination, SyslogTarget } from '#/runtime/runtime.ts';
 
 import { datagramReceiver, type Receiver, streamReceiver, udpReceiver } from './log-receivers.ts';
+import { monitorOf } from './monitor-of.ts';
 import { MonitoredProcess } from './monitored-process.ts';
 
 const MONITOR = path.join(import.meta.dirname, '../../../dist/hull-monitor');
@@ -277,9 +278,9 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       const task = await launch('echo one; exec sleep 60', syslog(destination(receiver.address)));
       await task.start();
       await until(() => receiver.received.length === 1);
-      const monitor = parentOf(task.pid);
+      const monitor = await monitorOf(task);
       const children = readFileSync(`/proc/${monitor}/task/${monitor}/children`, 'utf8').trim().split(' ');
-      const relay = children.find((pid) => pid !== String(task.pid)) ?? '';
+      const relay = children.map(Number).find((pid) => pid !== task.pid) ?? 0;
       assert.match(readFileSync(`/proc/${relay}/cmdline`, 'utf8'), /hull-tls/);
       const pss = pssOf(relay);
       assert.ok(pss < 6000, `${pss}`);
@@ -480,7 +481,7 @@ suite('logs of hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
       const task = await launch('echo hello; exec sleep 60', log);
       await task.start();
       await sleep(50);
-      const pss = pssOf(parentOf(task.pid));
+      const pss = pssOf(await monitorOf(task));
       process.kill(task.pid, 9);
       await task.exited;
       assert.ok(pss < 300, `${pss}`);
@@ -506,12 +507,8 @@ function writersOf(directory: string): number {
   return open.length;
 }
 
-function parentOf(pid: number): string {
-  return /PPid:\t(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
-}
-
 /** KiB of memory, shared pages by their share. */
-function pssOf(pid: string): number {
+function pssOf(pid: number): number {
   return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]);
 }
 

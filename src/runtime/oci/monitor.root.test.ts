@@ -16,6 +16,7 @@ import type { TaskIo } from '#/runtime/runtime.ts';
 
 import { readExitRecord } from './exit-record.ts';
 import { encodeFrame, FRAME } from './frames.ts';
+import { monitorOf } from './monitor-of.ts';
 import { MonitoredProcess } from './monitored-process.ts';
 
 const MONITOR = path.join(import.meta.dirname, '../../../dist/hull-monitor');
@@ -56,9 +57,6 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
     return Number(/^Rss:\s+(\d+)/m.exec(rollup)?.[1]) * 1024;
   };
-
-  const monitorOf = (task: MonitoredProcess): number =>
-    Number(/PPid:\t(\d+)/.exec(readFileSync(`/proc/${task.pid}/status`, 'utf8'))?.[1]);
 
   test('the log says what the json-file driver would, whatever the bytes', async () => {
     const lines: Buffer[] = [];
@@ -124,7 +122,7 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     using attachment = await task.attach({ stdin: false, output: true });
     attachment.stderr.resume();
     await task.start();
-    const monitor = monitorOf(task);
+    const monitor = await monitorOf(task);
     await sleep(100);
     // Nobody reads yet: the process waits.
     assert.ok(task.running);
@@ -199,7 +197,7 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     attachment.stdout.resume();
     attachment.stderr.resume();
     await task.start();
-    const monitor = identify(monitorOf(task));
+    const monitor = identify(await monitorOf(task));
     assert.ok(monitor);
     attachment[Symbol.dispose]();
     // What a killed engine leaves: no connection at all.
@@ -296,7 +294,7 @@ suite('hull-monitor', { skip: process.getuid?.() !== 0 }, async () => {
     const task = await launch('exec sleep 60');
     await task.start();
     await sleep(50);
-    const rollup = readFileSync(`/proc/${monitorOf(task)}/smaps_rollup`, 'utf8');
+    const rollup = readFileSync(`/proc/${await monitorOf(task)}/smaps_rollup`, 'utf8');
     const pss = Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]);
     process.kill(task.pid, 9);
     assert.equal((await task.exited).code, 137);

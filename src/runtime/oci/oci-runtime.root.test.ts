@@ -12,6 +12,7 @@ import { Trash } from '#/host/trash.ts';
 import type { Task } from '#/runtime/runtime.ts';
 
 import { BusyboxBundles } from './busybox-bundle.ts';
+import { monitorOf } from './monitor-of.ts';
 import { OciRuntime } from './oci-runtime.ts';
 
 interface LogLine {
@@ -341,9 +342,7 @@ for (const name of ['crun', 'runc'] as const) {
     test('a task whose monitor is killed ends, and the end is recorded', async () => {
       const task = await bundles.create(['sleep', '60']);
       await task.start();
-      const monitor = Number(/PPid:\t(\d+)/.exec(readFileSync(`/proc/${task.pid}/status`, 'utf8'))?.[1]);
-      assert.match(readFileSync(`/proc/${monitor}/cmdline`, 'utf8'), /hull-monitor/);
-      process.kill(monitor, 9);
+      process.kill(await monitorOf(task), 9);
       assert.equal((await task.exited).code, 137);
       for (let i = 0; i < 100 && identify(task.pid); i++) await sleep(10);
       assert.equal(identify(task.pid), undefined);
