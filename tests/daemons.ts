@@ -1,5 +1,15 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,6 +32,8 @@ export interface DaemonOptions {
   /** Flags beside the roots and the socket. */
   flags?: string[];
   environment?: Record<string, string>;
+  /** Begin with the microVM guests that an earlier daemon of the same run of the tests has saved. */
+  savedGuests?: boolean;
 }
 
 export class Daemon {
@@ -68,6 +80,7 @@ export class Daemon {
     const log = openSync(path.join(this.directory, 'log'), 'a');
     // dockerd names its own bridge docker0 unless it is given one that stands; Hull makes the one it is told of.
     if (this.name === 'docker') this.#makeBridge();
+    if (this.#options.savedGuests === true) takeGuests(this.dataRoot);
     const program = this.name === 'hull' ? path.join(CHECKOUT, 'bin/hulld') : 'dockerd';
     const child = spawn(
       program,
@@ -152,6 +165,7 @@ export class Daemon {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#clean());
     await this.stop();
+    if (this.#options.savedGuests === true) leaveGuests(this.dataRoot);
   }
 
   #clean(): void {
@@ -163,6 +177,29 @@ export class Daemon {
     }
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Where ./test has the guests that were saved; each takes a boot of seconds. */
+const GUESTS = process.env.HULL_TEST_GUESTS;
+
+/** Hard links do: nobody changes what is installed and saved. */
+function linkTree(from: string, to: string): void {
+  execFileSync('cp', ['-al', from, to], { timeout: 30_000 });
+}
+
+function takeGuests(dataRoot: string): void {
+  const saved = path.join(GUESTS ?? '', 'installed');
+  if (GUESTS === undefined || existsSync(dataRoot) || !existsSync(saved)) return;
+  mkdirSync(path.join(dataRoot, 'vm'), { recursive: true, mode: 0o711 });
+  linkTree(saved, path.join(dataRoot, 'vm/installed'));
+}
+
+function leaveGuests(dataRoot: string): void {
+  if (GUESTS === undefined || existsSync(path.join(GUESTS, 'installed'))) return;
+  const installed = path.join(dataRoot, 'vm/installed');
+  if (globSync('*/saved-*/state', { cwd: installed }).length === 0) return;
+  linkTree(installed, path.join(GUESTS, 'unfinished'));
+  renameSync(path.join(GUESTS, 'unfinished'), path.join(GUESTS, 'installed'));
 }
 
 export async function startDaemon(name: EngineName, options?: DaemonOptions): Promise<Daemon> {

@@ -55,6 +55,7 @@ export function onEveryEngine(
         daemon = await startDaemon(engine === 'vm' ? 'hull' : engine, {
           ...options,
           flags: [...(options.flags ?? []), ...ours],
+          savedGuests: ours.length > 0,
         });
         const api = new Api(daemon.socket);
         const archive = dockerArchive([busyboxImage(), layeredImage()]);

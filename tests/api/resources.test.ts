@@ -148,10 +148,16 @@ onEveryEngine('resources', ({ check }) => {
     const id = await api.run('sleep 1; tail /dev/zero; sleep 60', {
       HostConfig: { Memory: 16 * MEGABYTE, MemorySwap: 16 * MEGABYTE },
     });
-    await until('it is marked', async () => {
-      const { State } = (await api.get(`/containers/${id}/json`).is(200)) as { State: Record<string, Json> };
-      return State['OOMKilled'] === true && State['Running'] === true;
-    });
+    await until(
+      'it is marked',
+      async () => {
+        const { State } = (await api.get(`/containers/${id}/json`).is(200)) as {
+          State: Record<string, Json>;
+        };
+        return State['OOMKilled'] === true && State['Running'] === true;
+      },
+      10_000,
+    );
     const filters = encodeURIComponent(JSON.stringify({ container: [id], event: ['oom'] }));
     const now = (Date.now() / 1000 + 0.1).toFixed(3);
     await api.get(`/events?since=${since}&until=${now}&filters=${filters}`).is(200, { Action: 'oom' });

@@ -26,10 +26,14 @@ async function eventsOf(api: Api, since: string, filters: Record<string, string[
 
 /** Waits until these things have been told of: some are a little later than the answer to what caused them. */
 async function told(api: Api, since: string, id: string, actions: readonly string[]): Promise<void> {
-  await until(`${actions.join()} of ${id}`, async () => {
-    const seen = (await eventsOf(api, since, { container: [id] })).map(({ Action }) => Action);
-    return actions.every((action) => seen.includes(action));
-  });
+  await until(
+    `${actions.join()} of ${id}`,
+    async () => {
+      const seen = (await eventsOf(api, since, { container: [id] })).map(({ Action }) => Action);
+      return actions.every((action) => seen.includes(action));
+    },
+    10_000,
+  );
 }
 
 /** Seconds since 1970, with a fraction, so that what another check did is not seen. */

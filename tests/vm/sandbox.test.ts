@@ -21,7 +21,7 @@ suite('the sandbox of a microVM', { timeout: 300_000 }, () => {
   let other: VmProcesses;
 
   before(async () => {
-    ({ daemon, api } = await startVmDaemon());
+    ({ daemon, api } = await startVmDaemon({ savedGuests: false }));
     // At once, so that both want the saved guest that is not there yet.
     const [first, second] = await Promise.all([
       api.run('exec sleep 600', vm()),

@@ -4,9 +4,9 @@ import { Api } from '../api/client.ts';
 import { type Daemon, startDaemon, until } from '../daemons.ts';
 import { busyboxImage, dockerArchive } from '../test-images.ts';
 
-/** A daemon whose microVMs need no KVM, with busybox. */
-export async function startVmDaemon(): Promise<{ daemon: Daemon; api: Api }> {
-  const daemon = await startDaemon('hull', { flags: ['--vm-accelerator', 'tcg'] });
+/** A daemon whose microVMs need no KVM, with busybox; and with guests that others have saved, unless told otherwise. */
+export async function startVmDaemon({ savedGuests = true } = {}): Promise<{ daemon: Daemon; api: Api }> {
+  const daemon = await startDaemon('hull', { flags: ['--vm-accelerator', 'tcg'], savedGuests });
   try {
     const api = new Api(daemon.socket);
     await api.post('/images/load?quiet=1', dockerArchive([busyboxImage()])).is(200);
