@@ -28,6 +28,7 @@ for (const file of [sources.agent, sources.hullVm, sources.ramLibrary, sources.t
 test('openInstallation() makes it once, anew when a source has changed, and removes what is not in use', async () => {
   const first = await openInstallation(directory, sources, () => false);
   assert.equal(first.kernelRelease, '6.1.0');
+  assert.equal(first.trimLibrary, SANDBOX.trimLibrary);
   const made = statSync(first.root).ctimeMs;
   const again = await openInstallation(directory, sources, () => false);
   assert.deepEqual([again.directory, statSync(again.root).ctimeMs], [first.directory, made]);

@@ -35,6 +35,8 @@ export interface VmInstallation {
   root: string;
   /** The guest kernel's release: `6.1.0-56-cloud-amd64`. */
   kernelRelease: string;
+  /** The plugin of QEMU's translator in the root, if this QEMU takes it. */
+  trimLibrary?: string;
 }
 
 export const SANDBOX = {
@@ -76,7 +78,10 @@ export async function openInstallation(
     const unfinished = `${target}.${process.pid}`;
     rmSync(unfinished, { recursive: true, force: true });
     const root = path.join(unfinished, 'root');
-    await makeSandboxRoot(root, files);
+    await makeSandboxRoot(
+      root,
+      takesPlugin(QEMU_PROGRAM) ? files : files.filter(({ to }) => to !== SANDBOX.trimLibrary),
+    );
     writeFileSync(
       path.join(root, SANDBOX.initramfs),
       guestInitramfs(sources.agent, sources.kernelDirectory, sources.init),
@@ -87,10 +92,12 @@ export async function openInstallation(
     const file = path.join(directory, other);
     if (file !== target && !inUse(file)) rmSync(file, { recursive: true, force: true });
   }
+  const root = path.join(target, 'root');
   return {
     directory: target,
-    root: path.join(target, 'root'),
+    root,
     kernelRelease: kernelRelease(sources),
+    ...(existsSync(path.join(root, SANDBOX.trimLibrary)) ? { trimLibrary: SANDBOX.trimLibrary } : {}),
   };
 }
 
@@ -119,6 +126,12 @@ function sandboxFiles(sources: VmSources): SandboxFile[] {
   const absent = files.find(({ from }) => !existsSync(from));
   if (absent !== undefined) throw missing(absent.from);
   return files;
+}
+
+/** Plugins of the interface's first version: a QEMU may be built without, and one that has scoreboards wants the second (QEMU 9). */
+function takesPlugin(qemu: string): boolean {
+  const code = readFileSync(qemu);
+  return code.includes('qemu_plugin_uninstall') && !code.includes('qemu_plugin_scoreboard_new');
 }
 
 function missing(file: string, cause?: unknown): Error {

@@ -119,6 +119,7 @@ export class MicrovmRuntime implements Runtime {
         filter,
         qemuFilter: this.#filter(qemuSeccomp(this.#options)),
         tscKhz: host.tscKhz,
+        trimLibrary: host.installation.trimLibrary,
       });
       const file = path.join(bundle, 'hull-vm');
       writeFileSync(file, plan.file, { mode: 0o600 });

@@ -44,7 +44,7 @@ export interface QemuOptions {
   /** Directory of the firmware. */
   firmware: string;
   /** A plugin of the translator, which lets go of the code that nobody executes after the start. */
-  trimLibrary?: string;
+  trimLibrary?: string | undefined;
   /** Ticks of the time stamp counter in a millisecond; 0 where the guest finds out itself. */
   tscKhz: number;
   disks?: readonly GuestDisk[];

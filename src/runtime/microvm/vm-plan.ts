@@ -45,6 +45,8 @@ export interface PlanInputs {
   filter: Buffer | undefined;
   qemuFilter: Buffer;
   tscKhz: number;
+  /** In the sandbox. */
+  trimLibrary: string | undefined;
 }
 
 export interface VmPlan {
@@ -129,7 +131,7 @@ export function planVm(inputs: PlanInputs): VmPlan {
         kernel: SANDBOX.kernel,
         initramfs: SANDBOX.initramfs,
         firmware: SANDBOX.firmware,
-        trimLibrary: SANDBOX.trimLibrary,
+        trimLibrary: inputs.trimLibrary,
         tscKhz: inputs.tscKhz,
         disks: [...layers, top],
         interfaces,
