@@ -17,13 +17,13 @@ import type {
   TerminalSize,
 } from '../runtime.ts';
 import { GuestTree } from './guest-tree.ts';
-import { ExecStatus } from './exec-status.ts';
 import { GuestConnection } from './guest-connection.ts';
 import { parseListeners } from './guest-listeners.ts';
 import { parseGuestProcesses } from './guest-processes.ts';
 import { guestStats } from './guest-stats.ts';
 import { sandboxMemory } from './memory-size.ts';
 import { METHOD } from './guest-frames.ts';
+import { MicrovmExec } from './microvm-exec.ts';
 import { guestLimits } from './guest-limits.ts';
 import { SANDBOX } from './installation.ts';
 import type { Machine } from './qemu-command.ts';
@@ -376,50 +376,6 @@ export class MicrovmTask implements Task {
       if (error instanceof SyntaxError) return {};
       throw error;
     }
-  }
-}
-
-/** An exec of a guest's: it has started when the guest says so, not when hull-vm runs. */
-class MicrovmExec implements ExecTask {
-  readonly id: string;
-  readonly #outer: ExecTask;
-  readonly #file: string;
-
-  constructor(outer: ExecTask, file: string) {
-    this.id = outer.id;
-    this.#outer = outer;
-    this.#file = file;
-  }
-
-  get pid(): number {
-    return this.#outer.pid;
-  }
-
-  get exited(): Promise<Exit> {
-    return this.#outer.exited;
-  }
-
-  async start(): Promise<void> {
-    using status = new ExecStatus(this.#file);
-    await this.#outer.start();
-    void this.exited.then(() => status.settle(''));
-    const failure = await status.told;
-    rmSync(this.#file, { force: true });
-    if (failure === '') return;
-    await this.exited;
-    throw internal(failure);
-  }
-
-  attach(want: { stdin: boolean; output: boolean }): Promise<Attachment> {
-    return this.#outer.attach(want);
-  }
-
-  resize(size: TerminalSize): Promise<void> {
-    return this.#outer.resize(size);
-  }
-
-  remove(): Promise<void> {
-    return this.#outer.remove();
   }
 }
 
