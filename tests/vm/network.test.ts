@@ -28,6 +28,9 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
   let peer: string;
   let ports = FIRST_PORT;
 
+  const addressOf = async (id: string): Promise<string> =>
+    fieldOf(await api.get(`/containers/${id}/json`).is(200), 'NetworkSettings', 'IPAddress');
+
   before(async () => {
     ({ daemon, api } = await startVmDaemon());
     peer = path.join(daemon.directory, 'peer');
@@ -133,7 +136,7 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
     );
     assert.match(await ask('tcp', daemon.gateway, local), /Connection refused/);
     const other = await container('bridge');
-    const own = fieldOf(await api.get(`/containers/${other}/json`).is(200), 'NetworkSettings', 'IPAddress');
+    const own = await addressOf(other);
     assert.equal(await asked(other, 'tcp', daemon.gateway, tcp), `hello ${own} by ${daemon.gateway}`);
     assert.match(await asked(other, 'tcp', daemon.gateway, local), /Connection refused/);
 
@@ -180,11 +183,7 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
     // To others it is the host.
     const other = await container('bridge', `/peer serve tcp ${EVERYWHERE} 80`);
     await api.spoke(other);
-    const address = fieldOf(
-      await api.get(`/containers/${other}/json`).is(200),
-      'NetworkSettings',
-      'IPAddress',
-    );
+    const address = await addressOf(other);
     assert.equal(await asked(id, 'tcp', address, 80), `hello ${daemon.gateway} by ${address}`);
     await remove(id, other);
   });
@@ -208,11 +207,7 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
     const [there, here, local] = [80, 81, 82];
     const owner = await container('bridge', `/peer serve tcp ${LOOPBACK} ${there}`);
     await api.spoke(owner);
-    const address = fieldOf(
-      await api.get(`/containers/${owner}/json`).is(200),
-      'NetworkSettings',
-      'IPAddress',
-    );
+    const address = await addressOf(owner);
     const id = await microvm(`container:${owner}`);
     assert.match(await execute(id, 'ip -4 -o addr show eth0'), new RegExp(`inet ${address}/`));
     assert.equal(await asked(id, 'tcp', LOOPBACK, there), 'hello 127.0.0.1 by 127.0.0.1');
@@ -222,11 +217,7 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
     await reaches('its UDP', () => asked(owner, 'udp', LOOPBACK, local), /^hello \S+ by 127\.0\.0\.1$/);
     const other = await container('bridge', `/peer serve tcp ${EVERYWHERE} 80`);
     await api.spoke(other);
-    const others = fieldOf(
-      await api.get(`/containers/${other}/json`).is(200),
-      'NetworkSettings',
-      'IPAddress',
-    );
+    const others = await addressOf(other);
     assert.equal(await asked(id, 'tcp', others, 80), `hello ${address} by ${others}`);
     assert.equal(await asked(other, 'tcp', address, here), `hello ${others} by ${address}`);
     // The port is taken there, as by a program of its own.
@@ -250,18 +241,10 @@ suite('the shared networks of microVMs', { timeout: 400_000 }, () => {
       }),
     });
     await api.spoke(owner);
-    const address = fieldOf(
-      await api.get(`/containers/${owner}/json`).is(200),
-      'NetworkSettings',
-      'IPAddress',
-    );
+    const address = await addressOf(owner);
     const other = await container('bridge', `/peer serve tcp ${EVERYWHERE} 80`);
     await api.spoke(other);
-    const others = fieldOf(
-      await api.get(`/containers/${other}/json`).is(200),
-      'NetworkSettings',
-      'IPAddress',
-    );
+    const others = await addressOf(other);
     // It knows its neighbours by now.
     assert.equal(await asked(owner, 'tcp', others, 80), `hello ${address} by ${others}`);
     assert.match(await ask('tcp', LOOPBACK, published), /^hello/);
